@@ -17,7 +17,7 @@
 
 /* Moves a pointer out of a local that owns it: the local becomes NULL. */
 #define TAKE(p)                                                                                    \
-    ({                                                                                             \
+    __extension__({                                                                                \
         __typeof__(p) *take_at_ = &(p);                                                            \
         __typeof__(p) take_value_ = *take_at_;                                                     \
         *take_at_ = NULL;                                                                          \

@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_BLOCK_BYTES = 8192 };
+/* The first block is small: most units of work are, and some arenas are kept for long. */
+enum { ARENA_FIRST_BYTES = 1024, ARENA_BLOCK_BYTES = 8192 };
 
 struct arena_block {
     struct arena_block *next;
@@ -68,11 +69,12 @@ void *arena_alloc(struct arena *a, size_t n)
     a->used_bytes += n;
     if (a->head != NULL && n <= a->head->size - a->head->used)
         return take(a->head, n);
-    size_t size = n > ARENA_BLOCK_BYTES / 4 ? n : ARENA_BLOCK_BYTES;
+    size_t usual = a->head == NULL ? ARENA_FIRST_BYTES : ARENA_BLOCK_BYTES;
+    size_t size = n > usual / 4 ? n : usual;
     struct arena_block *b = mem_realloc(NULL, sizeof *b + size);
     b->size = size;
     b->used = 0;
-    if (size != ARENA_BLOCK_BYTES && a->head != NULL) {
+    if (size == n && a->head != NULL) {
         /* full from the start: keep the block that still has room in front */
         b->next = a->head->next;
         a->head->next = b;

@@ -19,7 +19,7 @@ static void copy_cut(char *to, size_t size, const char *from)
     to[s.len] = '\0';
 }
 
-static void format_message(struct err *e, const char *fmt, va_list ap)
+static BERTH_PRINTF(2, 0) void format_message(struct err *e, const char *fmt, va_list ap)
 {
     char text[ERR_MSG_MAX * 2];
     (void)vsnprintf(text, sizeof text, fmt, ap);
