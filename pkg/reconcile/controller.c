@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The controller: informers feed the work queue, workers take keys from it and reconcile them.
+ *
+ * Threads: one per informer, one per registry, the recorder's, and the workers. Informers and
+ * registries only queue keys; all decisions and all writes happen on workers.
+ */
+#include "reconcile/controller.h"
+
+#include "base/mem.h"
+#include "http/http.h"
+#include "json/json.h"
+#include "reconcile_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct kube_resource reconcile_settings_resource = {
+    .group = API_GROUP,
+    .version = API_VERSION,
+    .plural = API_SETTINGS_PLURAL,
+    .kind = API_SETTINGS_KIND,
+};
+const struct kube_resource reconcile_templates_resource = {
+    .group = API_GROUP,
+    .version = API_VERSION,
+    .plural = API_TEMPLATE_PLURAL,
+    .kind = API_TEMPLATE_KIND,
+};
+
+/* --- queueing ----------------------------------------------------------------------------------
+ */
+
+static void queue_key(struct controller *c, const char *kind, struct str name, int64_t delay_ms)
+{
+    char key[WORKQUEUE_KEY_MAX];
+    int n = snprintf(key, sizeof key, "%s/%.*s", kind, STR_ARG(name));
+    if (n > 0 && (size_t)n < sizeof key)
+        workqueue_add_after(c->queue, str_n(key, (size_t)n), delay_ms);
+}
+
+void reconcile_queue_template(struct controller *c, struct str template)
+{
+    queue_key(c, "template", template, 0);
+}
+
+void reconcile_queue_registry(struct controller *c, struct str registry, int64_t delay_ms)
+{
+    queue_key(c, "registry", registry, delay_ms);
+}
+
+void reconcile_queue_templates(struct controller *c, struct str registry)
+{
+    struct arena a BERTH_CLEANUP(arena_fini) = ARENA_INIT;
+    struct str *names = NULL;
+    (void)pthread_mutex_lock(&c->mutex);
+    size_t count = claims_of_registry_locked(c->claims, registry, &a, &names);
+    (void)pthread_mutex_unlock(&c->mutex);
+    for (size_t i = 0; i < count; i++)
+        reconcile_queue_template(c, names[i]);
+}
+
+/* --- what the informers say --------------------------------------------------------------------
+ */
+
+static void settings_changed(void *arg, struct str namespace, struct str name, bool is_deleted)
+{
+    (void)namespace;
+    (void)is_deleted;
+    reconcile_queue_registry(arg, name, 0);
+}
+
+/* All who claim what this template claimed or claims have to look again, and so has its registry.
+ */
+static void queue_claim(struct controller *c, const struct claim *claim, struct arena *a)
+{
+    if (str_is_null(claim->registry))
+        return;
+    struct str *names = NULL;
+    (void)pthread_mutex_lock(&c->mutex);
+    size_t count = claims_of_prefix_locked(c->claims, claim->registry, claim->prefix, a, &names);
+    (void)pthread_mutex_unlock(&c->mutex);
+    for (size_t i = 0; i < count; i++)
+        reconcile_queue_template(c, names[i]);
+    reconcile_queue_registry(c, claim->registry, REGISTRY_DEBOUNCE_MS);
+}
+
+static struct claim claim_of(const struct kube_object *o)
+{
+    const struct json *spec = json_get(kube_object_json(o), "spec");
+    struct str registry = json_str_or_null(json_path(spec, "registryRef.name"));
+    struct str prefix = json_str_or_null(json_get(spec, "prefix"));
+    return (struct claim){
+        str_is_empty(registry) ? STR(API_DEFAULT_REGISTRY) : registry,
+        str_is_null(prefix) ? STR("") : api_prefix_normalise(prefix),
+    };
+}
+
+static void template_changed(void *arg, struct str namespace, struct str name, bool is_deleted)
+{
+    (void)namespace;
+    struct controller *c = arg;
+    struct arena a BERTH_CLEANUP(arena_fini) = ARENA_INIT;
+    struct kube_object *o BERTH_CLEANUP(kube_object_unrefp) =
+        is_deleted ? NULL : kube_informer_get(c->templates, STR_NULL, name);
+    struct claim before = {STR_NULL, STR_NULL};
+    struct claim now = {STR_NULL, STR_NULL};
+    bool has_changed = false;
+    (void)pthread_mutex_lock(&c->mutex);
+    if (o == NULL) {
+        has_changed = claims_remove_locked(c->claims, name, &a, &before);
+    } else {
+        now = claim_of(o);
+        has_changed = claims_set_locked(c->claims, name, now.registry, now.prefix, &a, &before);
+    }
+    (void)pthread_mutex_unlock(&c->mutex);
+    reconcile_queue_template(c, name);
+    /* deletion and ownership of one claimant concern the others even where claims stay */
+    queue_claim(c, &now, &a);
+    if (has_changed)
+        queue_claim(c, &before, &a);
+}
+
+static void informer_failed(void *arg, const struct err *e)
+{
+    struct controller *c = arg;
+    log_warn(c->o.log, "watching the API server fails, trying again", KV_CSTR("reason", e->reason),
+             KV_ERR(e));
+}
+
+/* --- access to registries ----------------------------------------------------------------------
+ */
+
+void access_fini(struct access *a)
+{
+    a->registry = registry_unref(a->registry);
+}
+
+void reconcile_access(struct controller *c, struct str registry, struct access *ret)
+{
+    (void)pthread_mutex_lock(&c->mutex);
+    const struct runtime *rt = map_get(c->runtimes, registry);
+    if (rt != NULL) {
+        *ret = rt->access;
+        ret->registry = rt->registry != NULL ? registry_ref(rt->registry) : NULL;
+    } else {
+        *ret = (struct access){.gate = GATE_MISSING};
+    }
+    (void)pthread_mutex_unlock(&c->mutex);
+    if (ret->gate != GATE_MISSING)
+        return;
+    /* the object is there, and its first pass is still to come */
+    struct kube_object *o BERTH_CLEANUP(kube_object_unrefp) =
+        kube_informer_get(c->settings, STR_NULL, registry);
+    if (o != NULL)
+        ret->gate = GATE_FRESH;
+}
+
+/* --- workers -----------------------------------------------------------------------------------
+ */
+
+static void run_pass(struct controller *c, struct str key)
+{
+    struct str kind;
+    struct str name;
+    if (!str_cut(key, '/', &kind, &name))
+        return;
+    bool is_settings = str_eq_cstr(kind, "registry");
+    struct pass p = {
+        .c = c,
+        .key = key,
+        .name = name,
+        .resource = is_settings ? &reconcile_settings_resource : &reconcile_templates_resource,
+    };
+    int64_t start_ms = clock_mono_ms(c->o.clock);
+    if (pass_begin(&p)) {
+        if (is_settings)
+            reconcile_settings(&p);
+        else
+            reconcile_template(&p);
+    } else if (is_settings) {
+        reconcile_settings_gone(c, name);
+    }
+    pass_end(&p);
+    if (p.is_failed)
+        workqueue_add_failed(c->queue, key);
+    else
+        workqueue_forget(c->queue, key);
+    if (p.again_ms > 0)
+        workqueue_add_after(c->queue, key, p.again_ms);
+    const char *labels[] = {is_settings ? "registrysettings" : "repositorycreationtemplate",
+                            p.is_failed ? "error" : (p.again_ms > 0 ? "requeue_after" : "success")};
+    metric_add(c->passes, labels, 1);
+    metric_observe(c->pass_seconds, labels, (double)(clock_mono_ms(c->o.clock) - start_ms) / 1000);
+    metric_set(c->depth, (const char *[]){"berth"}, (double)workqueue_depth(c->queue));
+}
+
+static void work(void *arg)
+{
+    struct controller *c = arg;
+    char key[WORKQUEUE_KEY_MAX];
+    size_t len = 0;
+    while (workqueue_get(c->queue, key, &len)) {
+        /* deciding before both kinds are known would take what is not listed yet for absent */
+        while (!controller_is_synced(c) && !stopper_wait_ms(&c->stopper, 20)) {
+        }
+        if (!stopper_is_stopped(&c->stopper))
+            run_pass(c, str_n(key, len));
+        workqueue_done(c->queue, str_n(key, len));
+    }
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+
+static void declare_metrics(struct controller *c)
+{
+    static const double seconds[] = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60};
+    struct metrics *m = c->o.metrics;
+    if (m == NULL)
+        return;
+    c->passes =
+        metrics_counter(m, "controller_runtime_reconcile_total",
+                        "Total number of reconciliations per controller.", "controller,result");
+    c->pass_seconds = metrics_histogram(m, "controller_runtime_reconcile_time_seconds",
+                                        "Length of time per reconciliation per controller.",
+                                        "controller", seconds, ARRAY_SIZE(seconds));
+    c->depth = metrics_gauge(m, "workqueue_depth", "Current depth of workqueue.", "name");
+    c->drift_detected = metrics_counter(
+        m, "berth_drift_detected_total",
+        "Differences found between an object and AWS that nobody declared.", "kind");
+    c->drift_corrected =
+        metrics_counter(m, "berth_drift_corrected_total", "Drift that was mended.", "kind");
+}
+
+static struct kube_informer *informer(struct controller *c, const struct kube_resource *resource,
+                                      void (*on_change)(void *, struct str, struct str, bool))
+{
+    struct kube_informer_options o = {
+        .client = c->o.kube,
+        .resource = resource,
+        .clock = c->o.clock,
+        .metrics = c->o.metrics,
+        .on_change = on_change,
+        .on_error = informer_failed,
+        .arg = c,
+    };
+    return kube_informer_new(&o);
+}
+
+bool controller_start(const struct controller_options *o, struct controller **ret, struct err *e)
+{
+    *ret = NULL;
+    struct http_client *http = NULL;
+    struct http_options http_options = {.max_connections = o->workers + 2};
+    if (!http_client_new(&http_options, &http, e))
+        return err_wrap(e, "the client for AWS");
+    struct controller *c = mem_alloc(sizeof *c);
+    c->o = *o;
+    c->aws_http = http;
+    (void)pthread_mutex_init(&c->mutex, NULL);
+    stopper_init(&c->stopper);
+    c->queue = workqueue_new();
+    c->runtimes = map_new();
+    c->memories = map_new();
+    c->claims = claims_new();
+    declare_metrics(c);
+    struct kube_recorder_options recorder = {
+        .client = o->kube,
+        .reporting_controller = API_GROUP "/berth-operator",
+        .reporting_instance = o->instance,
+        .clock = o->clock,
+        .metrics = o->metrics,
+    };
+    c->recorder = kube_recorder_new(&recorder);
+    c->settings = informer(c, &reconcile_settings_resource, settings_changed);
+    c->templates = informer(c, &reconcile_templates_resource, template_changed);
+    kube_informer_start(c->settings);
+    kube_informer_start(c->templates);
+    c->workers = mem_alloc_array((size_t)o->workers, sizeof *c->workers);
+    for (int i = 0; i < o->workers; i++)
+        thread_start(&c->workers[i], "worker", work, c);
+    *ret = c;
+    return true;
+}
+
+bool controller_is_synced(struct controller *c)
+{
+    return kube_informer_has_synced(c->settings) && kube_informer_has_synced(c->templates);
+}
+
+static void runtime_free(void *p)
+{
+    struct runtime *rt = p;
+    registry_unref(rt->registry);
+    mem_free(rt->uid);
+    mem_free(rt->endpoint);
+    mem_free(rt);
+}
+
+/* Under the mutex only references are taken: the registries have mutexes of their own. */
+static void stop_registries(struct controller *c)
+{
+    (void)pthread_mutex_lock(&c->mutex);
+    size_t count = map_count(c->runtimes);
+    struct registry **all = mem_alloc_array(count, sizeof(struct registry *));
+    size_t n = 0;
+    for (struct map_entry *it = map_first(c->runtimes); it != NULL; it = map_next(it)) {
+        struct runtime *rt = map_value(it);
+        if (rt->registry != NULL)
+            all[n++] = registry_ref(rt->registry);
+    }
+    (void)pthread_mutex_unlock(&c->mutex);
+    for (size_t i = 0; i < n; i++)
+        registry_stop(all[i]);
+    for (size_t i = 0; i < n; i++)
+        registry_unref(all[i]);
+    mem_free(all);
+}
+
+struct controller *controller_stop(struct controller *c)
+{
+    if (c == NULL)
+        return NULL;
+    stopper_stop(&c->stopper);
+    workqueue_shut_down(c->queue);
+    /* calls under way are cut; what waits for the rate ends by the stoppers */
+    http_client_stop(c->aws_http);
+    stop_registries(c);
+    for (int i = 0; i < c->o.workers; i++)
+        thread_join(&c->workers[i]);
+    kube_informer_free(c->templates);
+    kube_informer_free(c->settings);
+    kube_recorder_stop(c->recorder);
+    map_free(c->runtimes, runtime_free);
+    map_free(c->memories, memory_free);
+    claims_free(c->claims);
+    workqueue_free(c->queue);
+    http_client_free(c->aws_http);
+    stopper_fini(&c->stopper);
+    (void)pthread_mutex_destroy(&c->mutex);
+    mem_free(c->workers);
+    return mem_free(c);
+}

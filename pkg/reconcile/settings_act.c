@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What a RegistrySettings says of the registry, and keeping the account settings as declared.
+ */
+#include "aws/endpoint.h"
+#include "base/mem.h"
+#include "json/json.h"
+#include "settings_priv.h"
+
+#include <string.h>
+
+static const char *const metric_kind[] = {"registrysettings"};
+
+/* --- whose registry is it? ---------------------------------------------------------------------
+ */
+
+static struct verdict stalled(struct settings_pass *s, const char *reason, struct str message)
+{
+    (void)s;
+    return (struct verdict){
+        .ready = "False",
+        .reason = reason,
+        .message = message,
+        .is_stalled = true,
+        .is_error = true,
+    };
+}
+
+static bool is_other_account(struct settings_pass *s, struct verdict *v)
+{
+    struct str now = str_from(s->state.registry_id);
+    struct arena *a = &s->p->arena;
+    if (!str_is_null(s->spec.account_id) && !str_eq(s->spec.account_id, now)) {
+        *v = stalled(s, API_REASON_ACCOUNT_MISMATCH,
+                     arena_printf(a,
+                                  "the credentials belong to account %.*s, and spec.accountID is "
+                                  "%.*s; nothing is written. Correct the credentials",
+                                  STR_ARG(now), STR_ARG(s->spec.account_id)));
+        return true;
+    }
+    if (!str_is_empty(s->before.registry_id) && !str_eq(s->before.registry_id, now)) {
+        *v = stalled(s, API_REASON_ACCOUNT_MISMATCH,
+                     arena_printf(a,
+                                  "the credentials belong to account %.*s, and this registry is in "
+                                  "account %.*s; nothing is written. Correct the credentials, or "
+                                  "make another RegistrySettings for the other account",
+                                  STR_ARG(now), STR_ARG(s->before.registry_id)));
+        return true;
+    }
+    return false;
+}
+
+/* The account of another RegistrySettings as far as it is known. */
+static struct str account_of(const struct kube_object *o)
+{
+    struct str id = json_str_or_null(json_path(kube_object_json(o), "status.registryID"));
+    return str_is_empty(id) ? json_str_or_null(json_path(kube_object_json(o), "spec.accountID"))
+                            : id;
+}
+
+static bool is_rival(struct settings_pass *s, const struct kube_object *o)
+{
+    return !str_eq(kube_object_name(o), s->p->name) &&
+           str_eq(json_str_or_null(json_path(kube_object_json(o), "spec.region")),
+                  s->spec.region) &&
+           str_eq_cstr(account_of(o), s->state.registry_id);
+}
+
+static bool is_in_conflict(struct settings_pass *s, struct verdict *v)
+{
+    struct kube_objects all BERTH_CLEANUP(kube_objects_fini) = KUBE_OBJECTS_INIT;
+    kube_informer_list(s->p->c->settings, &all);
+    struct claimant *claimants = arena_new_array(&s->p->arena, struct claimant, all.count + 1);
+    claimants[0] = (struct claimant){
+        .name = s->p->name,
+        .created_ms = kube_object_created_unix_ms(s->p->object),
+    };
+    size_t n = 1;
+    for (size_t i = 0; i < all.count; i++) {
+        if (is_rival(s, all.items[i]))
+            claimants[n++] = (struct claimant){
+                .name = arena_copy(&s->p->arena, kube_object_name(all.items[i])),
+                .created_ms = kube_object_created_unix_ms(all.items[i]),
+            };
+    }
+    size_t winner = claimants_winner(claimants, n);
+    if (winner == 0)
+        return false;
+    *v = stalled(s, API_REASON_CONFLICT,
+                 arena_printf(&s->p->arena,
+                              "registry %s in %.*s belongs to RegistrySettings \"%.*s\"; delete "
+                              "one of the two",
+                              s->state.registry_id, STR_ARG(s->spec.region),
+                              STR_ARG(claimants[winner].name)));
+    return true;
+}
+
+bool settings_check_identity(struct settings_pass *s, struct verdict *v)
+{
+    if (s->state.registry_id[0] == '\0')
+        return false;
+    return is_other_account(s, v) || is_in_conflict(s, v);
+}
+
+/* --- account settings --------------------------------------------------------------------------
+ */
+
+static struct verdict available(void)
+{
+    return (struct verdict){
+        .ready = "True",
+        .reason = API_REASON_AVAILABLE,
+        .message = STR("the registry answers, and its settings are as declared"),
+    };
+}
+
+static bool put_one(struct settings_pass *s, size_t i, struct str desired, struct verdict *v)
+{
+    struct pass *p = s->p;
+    struct err e = ERR_INIT;
+    struct aws_scope scope = pass_scope(p);
+    char request_id[AWS_REQUEST_ID_MAX + 1];
+    const char *name = api_account_setting_aws_name(i);
+    /* it was as declared, and nobody declared anything else since */
+    bool is_drift = s->before.observed_generation.has &&
+                    s->before.observed_generation.value == kube_object_generation(p->object) &&
+                    str_eq(api_account_setting_get(&s->before.account_settings, i), desired);
+    if (is_drift)
+        metric_add(p->c->drift_detected, metric_kind, 1);
+    if (!registry_setting_put(s->registry, i, desired, &scope, request_id, &e)) {
+        if (e.cls == ERR_CANCELLED)
+            return false;
+        *v = verdict_from_error(&e);
+        log_warn(p->c->o.log, "a write to ECR failed", KV("object", p->key),
+                 KV_CSTR("operation", "PutAccountSetting"), KV_CSTR("setting", name),
+                 KV_CSTR("class", err_class_name(e.cls)), KV_CSTR("reason", e.reason), KV_ERR(&e));
+        pass_retry_later(p);
+        return false;
+    }
+    log_info(p->c->o.log, "wrote to ECR", KV("object", p->key),
+             KV_CSTR("operation", "PutAccountSetting"), KV_CSTR("setting", name),
+             KV("value", desired), KV("before", s->state.setting[i]),
+             KV_CSTR("requestID", request_id), KV_CSTR("reconcileID", p->id));
+    if (is_drift)
+        metric_add(p->c->drift_corrected, metric_kind, 1);
+    kube_eventf(p->c->recorder, p->object, KUBE_EVENT_NORMAL,
+                is_drift ? "DriftCorrected" : "Updated", "Update", "set %s to %.*s, it was %.*s",
+                name, STR_ARG(desired), STR_ARG(s->state.setting[i]));
+    s->state.setting[i] = desired;
+    return true;
+}
+
+struct verdict settings_put(struct settings_pass *s)
+{
+    struct verdict v = available();
+    bool is_read_only = pass_is_read_only(s->p);
+    for (size_t i = 0; i < API_ACCOUNT_SETTINGS; i++) {
+        struct str desired = api_account_setting_get(&s->spec.account_settings, i);
+        struct str observed = s->state.setting[i];
+        if (str_is_null(desired) || str_is_null(observed) || str_eq(desired, observed))
+            continue;
+        if (is_read_only) {
+            v = (struct verdict){
+                .ready = "False",
+                .reason = API_REASON_DRIFT_DETECTED,
+                .message = arena_printf(
+                    &s->p->arena, "read-only, and accountSettings.%s is %.*s instead of %.*s",
+                    api_account_setting_field(i), STR_ARG(observed), STR_ARG(desired)),
+            };
+            continue;
+        }
+        if (!put_one(s, i, desired, &v))
+            return v;
+    }
+    s->p->memory->failures = 0;
+    return v;
+}
+
+/* --- what is said of it ------------------------------------------------------------------------
+ */
+
+/* Templates in ECR that an object claims, and the prefixes of those that none does. */
+static struct api_template_counts count_templates(struct settings_pass *s)
+{
+    struct controller *c = s->p->c;
+    struct schema_list prefixes = registry_prefixes(s->registry, &s->p->arena);
+    const struct str *prefix = prefixes.items;
+    struct str *unmanaged = arena_new_array(&s->p->arena, struct str, API_UNMANAGED_MAX);
+    size_t n = 0;
+    int64_t managed = 0;
+    (void)pthread_mutex_lock(&c->mutex);
+    for (size_t i = 0; i < prefixes.count; i++) {
+        if (claims_has_prefix_locked(c->claims, s->p->name, api_prefix_normalise(prefix[i])))
+            managed++;
+        else if (n < API_UNMANAGED_MAX)
+            unmanaged[n++] = prefix[i];
+    }
+    (void)pthread_mutex_unlock(&c->mutex);
+    return (struct api_template_counts){
+        .has = true,
+        .managed = {true, managed},
+        .unmanaged = {unmanaged, n},
+    };
+}
+
+static void describe_hosts(struct settings_pass *s)
+{
+    struct arena *a = &s->p->arena;
+    size_t given = s->spec.registry_hosts.count;
+    struct str *hosts = arena_new_array(a, struct str, given + 1);
+    struct buf host BERTH_CLEANUP(buf_fini) = BUF_INIT(512);
+    aws_registry_host(str_from(s->state.registry_id), s->spec.region, &host);
+    hosts[0] = arena_copy(a, buf_str(&host));
+    size_t n = 1;
+    const struct str *more = s->spec.registry_hosts.items;
+    for (size_t i = 0; i < given; i++) {
+        if (!str_eq(more[i], hosts[0]))
+            hosts[n++] = more[i];
+    }
+    s->status.registry_hosts = (struct schema_list){hosts, n};
+}
+
+void settings_describe(struct settings_pass *s)
+{
+    s->status.region = s->spec.region;
+    describe_hosts(s);
+    s->status.account_settings = (struct api_account_settings){0};
+    for (size_t i = 0; i < API_ACCOUNT_SETTINGS; i++) {
+        if (!str_is_null(s->state.setting[i]))
+            api_account_setting_set(&s->status.account_settings, i, s->state.setting[i]);
+    }
+    s->status.templates = count_templates(s);
+    if (s->state.has_repositories) {
+        s->status.repositories = (struct schema_i64){true, (int64_t)s->state.repositories};
+        s->status.blob_mounting = registry_mount_groups(s->registry, &s->p->arena);
+    }
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The registry's own thread: reads templates and settings every drift interval and repositories
+ * every scan interval, with jitter, sooner where it is asked to, later where AWS fails.
+ */
+#include "base/mem.h"
+#include "crypto/crypto.h"
+#include "ecr/prefix.h"
+#include "registry_priv.h"
+
+#include <string.h>
+
+/* When to read next, on the monotonic clock. */
+struct schedule {
+    int64_t read_at;
+    int64_t scan_at;
+    int64_t retry_ms; /* of the next failure */
+};
+
+/* ms ± 10 %, so that many registries and replicas do not read in step. */
+static int64_t jitter(int64_t ms)
+{
+    uint32_t random = 0;
+    crypto_random(&random, sizeof random);
+    return ms * 9 / 10 + (int64_t)((double)random / 4294967296.0 * (double)ms / 5);
+}
+
+static bool add_template(void *arg, const struct json *item, struct err *e)
+{
+    return registry_read_add(arg, item, e);
+}
+
+static bool add_repository(void *arg, const struct json *item, struct err *e)
+{
+    return registry_scan_add(arg, item, e);
+}
+
+static bool read_settings(struct registry *r, const struct registry_config *config,
+                          const struct aws_scope *scope, struct registry_read *read, struct err *e)
+{
+    for (size_t i = 0; i < API_ACCOUNT_SETTINGS; i++) {
+        if (!config->wants_setting[i])
+            continue;
+        char value[ECR_SETTING_MAX + 1];
+        if (!ecr_account_setting_get(r->client, scope, str_from(api_account_setting_aws_name(i)),
+                                     value, e))
+            return false;
+        read->setting[i] = arena_copy(&read->arena, str_from(value));
+    }
+    return true;
+}
+
+static bool read_aws(struct registry *r, const struct registry_config *config,
+                     struct registry_read *read, struct err *e)
+{
+    struct aws_scope scope = {.stopper = &r->stopper};
+    if (!ecr_list(r->client, ECR_DESCRIBE_REPOSITORY_CREATION_TEMPLATES, STR("{}"), &scope,
+                  add_template, read, read->registry_id, e))
+        return false;
+    if (read->registry_id[0] == '\0' && !ecr_registry_id(r->client, &scope, read->registry_id, e))
+        return false;
+    if (!read_settings(r, config, &scope, read, e))
+        return false;
+    registry_read_finish(read);
+    return true;
+}
+
+static bool scan_aws(struct registry *r, struct registry_scan *scan, struct err *e)
+{
+    struct aws_scope scope = {.stopper = &r->stopper};
+    if (!ecr_list(r->client, ECR_DESCRIBE_REPOSITORIES, STR("{}"), &scope, add_repository, scan,
+                  NULL, e))
+        return false;
+    registry_scan_finish(scan);
+    return true;
+}
+
+/* Takes over read and scan (either may be NULL). */
+static void publish(struct registry *r, struct registry_read *read, struct registry_scan *scan,
+                    const struct err *e)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    struct registry_read *old_read = NULL;
+    struct registry_scan *old_scan = NULL;
+    int64_t *old_covered = NULL;
+    if (read != NULL) {
+        registry_settle_locked(r, read);
+        old_read = r->read;
+        r->read = read;
+    }
+    if (scan != NULL) {
+        old_scan = r->scan;
+        r->scan = scan;
+    }
+    if (r->read != NULL && r->scan != NULL) {
+        old_covered = r->covered;
+        r->covered = registry_cover(r->read, r->scan);
+    }
+    r->error = *e;
+    r->is_reading = false;
+    r->sequence++;
+    (void)pthread_mutex_unlock(&r->mutex);
+    registry_read_unref(old_read);
+    registry_scan_free(old_scan);
+    mem_free(old_covered);
+}
+
+static void pass(struct registry *r, struct schedule *s, const struct registry_config *config,
+                 bool is_scan_due)
+{
+    struct err e = ERR_INIT;
+    int64_t now = clock_mono_ms(r->clock);
+    struct registry_read *read = registry_read_new(now);
+    struct registry_scan *scan = NULL;
+    if (!read_aws(r, config, read, &e))
+        read = registry_read_unref(read);
+    if (read != NULL && is_scan_due) {
+        scan = registry_scan_new();
+        if (!scan_aws(r, scan, &e))
+            scan = registry_scan_free(scan);
+    }
+    now = clock_mono_ms(r->clock);
+    if (err_is_set(&e)) {
+        s->retry_ms = s->retry_ms != 0 ? s->retry_ms * 2 : REGISTRY_RETRY_MIN_MS;
+        if (s->retry_ms > REGISTRY_RETRY_MAX_MS)
+            s->retry_ms = REGISTRY_RETRY_MAX_MS;
+        s->read_at = now + jitter(s->retry_ms);
+        if (is_scan_due)
+            s->scan_at = s->read_at;
+    } else {
+        s->retry_ms = 0;
+        s->read_at = now + jitter(config->drift_interval_ms);
+        if (is_scan_due)
+            s->scan_at = now + jitter(config->scan_interval_ms);
+    }
+    publish(r, read, scan, &e);
+}
+
+void registry_run(void *arg)
+{
+    struct registry *r = arg;
+    struct schedule s = {0};
+    (void)pthread_mutex_lock(&r->mutex);
+    while (!r->is_stopped) {
+        int64_t now = clock_mono_ms(r->clock);
+        /* an interval that was made shorter holds at once */
+        if (s.retry_ms == 0 && s.read_at > now + r->config.drift_interval_ms * 11 / 10)
+            s.read_at = now + r->config.drift_interval_ms;
+        if (s.scan_at > now + r->config.scan_interval_ms * 11 / 10)
+            s.scan_at = now + r->config.scan_interval_ms;
+        bool is_scan_due = r->is_scan_due || s.scan_at <= now;
+        if (!r->is_read_due && !is_scan_due && s.read_at > now) {
+            int64_t until = s.read_at < s.scan_at ? s.read_at : s.scan_at;
+            (void)thread_cond_wait_ms(&r->cond, &r->mutex, until - now);
+            continue;
+        }
+        struct registry_config config = r->config;
+        r->is_read_due = false;
+        r->is_scan_due = false;
+        r->is_reading = true;
+        (void)pthread_mutex_unlock(&r->mutex);
+        pass(r, &s, &config, is_scan_due);
+        if (!stopper_is_stopped(&r->stopper))
+            r->on_read(r->arg, str_from(r->name));
+        (void)pthread_mutex_lock(&r->mutex);
+    }
+    (void)pthread_mutex_unlock(&r->mutex);
+}
