@@ -12,8 +12,12 @@
 #include <string.h>
 #include <time.h>
 
+/* where the C library has macros of these names (alloca; clang with _FORTIFY_SOURCE) */
+#undef sprintf
+#undef vsprintf
+#undef alloca
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets
 #pragma GCC poison atoi atol atoll atof
 #pragma GCC poison gmtime localtime ctime asctime strerror
-#undef alloca
 #pragma GCC poison system popen alloca

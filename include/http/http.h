@@ -4,9 +4,9 @@
  *
  * A client is one peer's transport settings (CA, client certificate, proxy, limits) with a pool of
  * connections. HTTP/1.1 only, no redirects, no cookies, no compression, http and https only, TLS
- * from 1.2. Any thread may send or stream. http_send() blocks until the answer is whole or its
- * deadline has passed: nothing else ends it, so its deadline is how long a stop may have to wait.
- * http_stream() ends within milliseconds of http_cancel_now().
+ * from 1.2. Any thread may send or stream. http_send() blocks until the answer is whole, its
+ * deadline has passed or http_client_stop() was called (noticed within a second); http_stream()
+ * ends within milliseconds of http_cancel_now().
  *
  * An answer with any status is a success: whoever knows the protocol classifies it.
  *
@@ -17,7 +17,7 @@
  *   ERR_INVALID    TooLarge (body over max_body_bytes, or headers over the limits below),
  *                  BadRequest (URL, method or a header that cannot be sent), BadCertificate
  *                  (ca_pem, client_cert_pem or client_key_pem cannot be used)
- *   ERR_CANCELLED  Cancelled (streams)
+ *   ERR_CANCELLED  Cancelled
  *
  * A request on a kept connection that the peer closes before the first byte of the answer is sent
  * again on a new one, once, by libcurl, whatever its method.
@@ -126,8 +126,9 @@ struct http_options {
  * went away would raise. */
 void http_global_init(void);
 /* Copies the options. ERR_INVALID BadCertificate where a PEM text lacks what it must hold, is
- * damaged in its frame or alphabet, or a certificate comes without its key. What only a parser of
- * certificates can see (a wrong key, damaged DER) is the same error at the first https request. */
+ * damaged in its frame or alphabet, or a certificate comes without its key. What of the client
+ * certificate and its key only a parser can see (damaged DER, a key of another certificate) is the
+ * same error at the first https request. */
 bool http_client_new(const struct http_options *o, struct http_client **ret, struct err *e)
     BERTH_NODISCARD;
 /* From now on every http_send() fails with ERR_CANCELLED, also those under way: within a second.

@@ -83,6 +83,6 @@ struct kube_config_options {
  * is wrong in which file; ERR_DENIED: a file may not be read. No network, no plug-in is run. */
 bool kube_config_load(const struct kube_config_options *o, struct kube_config **ret,
                       struct err *e) BERTH_NODISCARD;
-/* Wipes the secrets. NULL is fine; returns NULL. */
+/* Wipes each struct secret. NULL is fine; returns NULL. */
 struct kube_config *kube_config_free(struct kube_config *c);
 BERTH_DEFINE_CLEANUP(struct kube_config *, kube_config_free);

@@ -52,6 +52,6 @@ void kube_event(struct kube_recorder *rec, const struct kube_object *regarding,
 void kube_eventf(struct kube_recorder *rec, const struct kube_object *regarding,
                  enum kube_event_type type, const char *reason, const char *action, const char *fmt,
                  ...) BERTH_PRINTF(6, 7);
-/* Sends what is queued for at most KUBE_EVENT_STOP_MS (a call that is under way then still ends),
- * joins and frees. NULL is fine; returns NULL. */
+/* Sends what is queued for at most KUBE_EVENT_STOP_MS (a call that is under way then may take
+ * 3 s), joins and frees; nobody may be in kube_event(). NULL is fine; returns NULL. */
 struct kube_recorder *kube_recorder_stop(struct kube_recorder *rec);

@@ -41,7 +41,7 @@ struct registry;
 struct registry_options {
     struct str name; /* of the RegistrySettings; copied */
     struct str region;
-    struct str endpoint; /* absent: AWS's own of the region */
+    struct str endpoint;            /* absent: AWS's own of the region */
     const struct http_client *http; /* these outlive the registry */
     const struct aws_credentials_provider *credentials;
     const struct clock *clock;
@@ -95,9 +95,9 @@ void registry_state(struct registry *r, struct arena *a, struct registry_state *
 /* A template in AWS as last read or written by us. value is NULL where AWS has none. */
 struct registry_template {
     const struct api_template_observed *value; /* lives until registry_template_fini() */
-    bool is_covering_known;    /* repositories were counted */
-    int64_t covered;           /* how many repositories this prefix covers */
-    struct registry_read *owner; /* private */
+    bool is_covering_known;                    /* repositories were counted */
+    int64_t covered;                           /* how many repositories this prefix covers */
+    struct registry_read *owner;               /* private */
 };
 /* prefix: any spelling. */
 void registry_template_get(struct registry *r, struct str prefix, struct registry_template *ret);
@@ -111,8 +111,9 @@ struct schema_list registry_mount_groups(struct registry *r, struct arena *a);
 
 /*
  * Writes. On success the answer of AWS is remembered as the newest state, which
- * registry_template_get() then gives. The scope bounds the call; user_agent_suffix names the reconcile. request_id:
- * AWS_REQUEST_ID_MAX + 1 bytes for AWS's request id ("" where there was no answer); may be NULL.
+ * registry_template_get() then gives. The scope bounds the call; user_agent_suffix names the
+ * reconcile. request_id: AWS_REQUEST_ID_MAX + 1 bytes for AWS's request id ("" where there was no
+ * answer); may be NULL.
  */
 enum registry_result {
     REGISTRY_OK,
@@ -137,8 +138,8 @@ enum registry_result registry_template_delete(struct registry *r, struct str aws
 /* Reads one template live, past the snapshot; the answer is remembered. */
 enum registry_result registry_template_read(struct registry *r, struct str prefix,
                                             const struct aws_scope *scope,
-                                            struct registry_template *ret, struct err *e)
-    BERTH_NODISCARD;
+                                            struct registry_template *ret,
+                                            struct err *e) BERTH_NODISCARD;
 bool registry_setting_put(struct registry *r, size_t setting, struct str value,
-                          const struct aws_scope *scope, char *request_id, struct err *e)
-    BERTH_NODISCARD;
+                          const struct aws_scope *scope, char *request_id,
+                          struct err *e) BERTH_NODISCARD;

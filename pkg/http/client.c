@@ -58,6 +58,8 @@ static bool client_send(void *impl, const struct http_request *rq, struct arena 
 {
     struct http_pool *c = impl;
     *ret = (struct http_response){0};
+    if (atomic_load(&c->settings.is_stopped))
+        return err_set(e, ERR_CANCELLED, "Cancelled", "the HTTP client was stopped");
     CURL *easy = pool_take(c);
     if (easy == NULL)
         return err_set(e, ERR_RETRY, "OutOfMemory", "out of memory for an HTTP request");
@@ -96,7 +98,7 @@ static void client_free(void *impl)
     mem_free(c->idle);
     pthread_mutex_destroy(&c->mutex);
     struct http_settings *s = &c->settings;
-    mem_free(s->ca_pem);
+    http_trust_fini(s);
     mem_free(s->client_cert_pem);
     free_secret(s->client_key_pem, s->client_key_bytes);
     mem_free(s->tls_server_name);
@@ -140,13 +142,16 @@ bool http_client_new(const struct http_options *o, struct http_client **ret, str
     c->idle = mem_alloc_array((size_t)c->idle_max, sizeof(CURL *));
     pthread_mutex_init(&c->mutex, NULL);
     struct http_settings *s = &c->settings;
-    s->ca_pem = copy_pem(o->ca_pem, &s->ca_bytes);
     s->client_cert_pem = copy_pem(o->client_cert_pem, &s->client_cert_bytes);
     s->client_key_pem = copy_pem(o->client_key_pem, &s->client_key_bytes);
     s->tls_server_name = mem_strdup(o->tls_server_name);
     s->proxy_url = mem_strdup(o->proxy_url);
     s->user_agent = mem_strdup(o->user_agent);
     s->is_insecure = o->is_insecure;
+    if (!http_trust_init(s, o->ca_pem, e)) {
+        client_free(c);
+        return false;
+    }
     *ret = &c->base;
     return true;
 }

@@ -180,12 +180,7 @@ static void set_tls(CURL *easy, const struct http_settings *s)
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
     }
-    if (s->ca_pem != NULL) {
-        set_blob(easy, CURLOPT_CAINFO_BLOB, s->ca_pem, s->ca_bytes);
-        /* libcurl 7.88: the blob takes the place of the system's bundle but not of its directory,
-         * so without this the system's certificates would still be trusted */
-        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    }
+    http_trust_set(easy, s);
     if (s->client_cert_pem != NULL) {
         set_blob(easy, CURLOPT_SSLCERT_BLOB, s->client_cert_pem, s->client_cert_bytes);
         set_blob(easy, CURLOPT_SSLKEY_BLOB, s->client_key_pem, s->client_key_bytes);

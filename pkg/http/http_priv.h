@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "crypto/ca_store.h"
 #include "http/http.h"
 
 #include <curl/curl.h>
@@ -31,7 +32,8 @@ enum {
 
 /* The transport settings of a client: copies, constant after http_client_new(). */
 struct http_settings {
-    char *ca_pem;
+    char *ca_pem;                     /* NULL where trust is shared */
+    struct crypto_ca_store *ca_store; /* NULL: see http_trust_init() */
     char *client_cert_pem;
     char *client_key_pem;
     size_t ca_bytes, client_cert_bytes, client_key_bytes;
@@ -101,6 +103,13 @@ struct http_url_parts {
 };
 bool http_url_split(struct str url, struct http_url_parts *ret) BERTH_NODISCARD;
 struct str http_url_default_port(const struct http_url_parts *parts);
+
+/* trust.c */
+/* Sets s->ca_store (or, where libcurl's TLS is not the OpenSSL that we are linked with, s->ca_pem)
+ * from ca_pem; absent: the system's. */
+bool http_trust_init(struct http_settings *s, struct str ca_pem, struct err *e) BERTH_NODISCARD;
+void http_trust_fini(struct http_settings *s);
+void http_trust_set(CURL *easy, const struct http_settings *s);
 
 /* pem.c: what can be known of PEM texts without parsing certificates. */
 bool http_pem_check(const struct http_options *o, struct err *e) BERTH_NODISCARD;

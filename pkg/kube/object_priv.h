@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/arena.h"
 #include "kube/client.h"
 #include "kube/object.h"
 

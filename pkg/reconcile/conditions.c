@@ -81,9 +81,17 @@ static bool is_transport(const struct err *e)
     return false;
 }
 
+/* Without the request id, which is another one each time: the log has it, and a status that says
+ * the same is not written again. */
+static struct str stable_message(const struct err *e)
+{
+    const char *id = strstr(e->msg, " (request id ");
+    return id != NULL ? str_n(e->msg, (size_t)(id - e->msg)) : str_from(e->msg);
+}
+
 struct verdict verdict_from_error(const struct err *e)
 {
-    struct verdict v = {.ready = "False", .is_error = true, .message = str_from(e->msg)};
+    struct verdict v = {.ready = "False", .is_error = true, .message = stable_message(e)};
     v.is_reconciling = true;
     switch (e->cls) {
     case ERR_DENIED:

@@ -94,7 +94,8 @@ static bool fail(struct template_pass *t, const char *operation, const struct er
     warn(t, v.reason, operation, &v);
     if (e->cls == ERR_INVALID) {
         p->memory->refused_generation = kube_object_generation(p->object);
-        memcpy(p->memory->refused_message, e->msg, sizeof e->msg);
+        memcpy(p->memory->refused_message, v.message.ptr, v.message.len);
+        p->memory->refused_message[v.message.len] = '\0';
     } else {
         pass_retry_later(p);
     }

@@ -19,8 +19,8 @@
 #define ONE(PRIORITY, SELECTION, ACTION) "{\"rules\":[" RULE(PRIORITY, SELECTION, ACTION) "]}"
 #define TWO(A, B)                        "{\"rules\":[" A "," B "]}"
 #define COUNT                            "\"countType\":\"imageCountMoreThan\",\"countNumber\":5"
-#define DAYS                             "\"countType\":\"sinceImagePushed\",\"countUnit\":\"days\",\"countNumber\":14"
 
+#define DAYS   "\"countType\":\"sinceImagePushed\",\"countUnit\":\"days\",\"countNumber\":14"
 #define PULLED "\"countType\":\"sinceImagePulled\",\"countUnit\":\"days\",\"countNumber\":14"
 
 #define ARCHIVED(N)                                                                                \

@@ -125,7 +125,7 @@ static void test_ends(void **state)
         snprintf(script, sizeof(script), "%s", ends[i].script);
         test_server_start(&s, ends[i].how, script);
         bool is_silent = ends[i].reason != NULL && strcmp(ends[i].reason, "IdleTimeout") == 0;
-        bool is_ok = run(&s, is_silent ? 150 : SAFE_TIMEOUT_MS, NULL, &sink, &e);
+        bool is_ok = run(&s, is_silent ? SHORT_TIMEOUT_MS : SAFE_TIMEOUT_MS, NULL, &sink, &e);
         if (is_ok != (ends[i].reason == NULL))
             fail_msg("%s: %s", ends[i].name, e.msg);
         if (ends[i].reason != NULL) {
@@ -191,7 +191,8 @@ static void test_deadline_of_the_whole(void **state)
     static char script[] = HEAD FIRST;
     test_server_start(&s, answer_text, script);
     struct http_client *c BERTH_CLEANUP(http_client_freep) = plain_client();
-    struct http_request rq = {.method = "GET", .url = url_of(&s, &a, "/"), .timeout_ms = 150};
+    struct http_request rq = {
+        .method = "GET", .url = url_of(&s, &a, "/"), .timeout_ms = SHORT_TIMEOUT_MS};
     assert_false(http_stream(c, &rq, 0, NULL, &ops, &sink, &e));
     assert_string_equal(e.reason, "Timeout");
     test_server_stop(&s);

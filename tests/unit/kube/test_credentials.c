@@ -3,6 +3,7 @@
  * Tokens that rotate and plug-ins, run for real: a script that the test writes.
  */
 #include "base/clock.h"
+#include "base/thread.h"
 #include "credentials_priv.h"
 #include "crypto/crypto.h"
 #include "kube/config.h"
@@ -325,6 +326,49 @@ static void plugins_are_asked_when_due(void **state)
     temp_dir_fini(&d);
 }
 
+static void get_once(void *arg)
+{
+    struct kube_cred *c = NULL;
+    struct err e = ERR_INIT;
+    if (kube_credentials_get(arg, &c, &e))
+        kube_cred_unref(c);
+}
+
+/* Threads that come while a plug-in runs, or fails, take its result. */
+static void one_thread_asks_for_all(void **state)
+{
+    (void)state;
+    struct temp_dir d;
+    temp_dir_init(&d);
+    const char *counter = temp_write(&d, "count", "");
+    const char *args[] = {counter, temp_path(&d, "gate"), NULL};
+    assert_int_equal(mkfifo(args[1], 0600), 0);
+    struct kube_exec x =
+        plugin(write_script(&d, "plug",
+                            "#!/bin/sh\n"
+                            "echo x >>\"$1\"\n"
+                            "cat \"$2\" >/dev/null\n" /* until the test lets it go on */
+                            "echo '" ANSWER "\"status\":{\"token\":\"t\"}}'\n"));
+    x.args = args;
+    struct kube_config cfg = {.exec = &x};
+    struct kube_credentials *s = kube_credentials_new(&cfg, clock_system());
+    struct thread threads[4] = {0};
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+        thread_start(&threads[i], "get", get_once, s);
+    int gate = open(args[1], O_WRONLY | O_CLOEXEC); /* blocks until the plug-in reads */
+    assert_true(gate >= 0);
+    assert_int_equal(close(gate), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+        thread_join(&threads[i]);
+    struct buf runs BERTH_CLEANUP(buf_fini) = BUF_INIT(100);
+    struct err e = ERR_INIT;
+    assert_true(file_read(counter, &runs, &e));
+    assert_string_equal(buf_cstr(&runs), "x\n");
+    check_authorization(s, "Bearer t");
+    kube_credentials_free(s);
+    temp_dir_fini(&d);
+}
+
 static void tls_generation_follows_the_ca(void **state)
 {
     (void)state;
@@ -363,6 +407,7 @@ int main(void)
         cmocka_unit_test(static_tokens_cannot_be_refreshed),
         cmocka_unit_test(no_token_is_an_error),
         cmocka_unit_test(plugins_are_asked_when_due),
+        cmocka_unit_test(one_thread_asks_for_all),
         cmocka_unit_test(tls_generation_follows_the_ca),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,13 +119,15 @@ static void test_verdict_of_errors(void **state)
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct err e = ERR_INIT;
-        assert_false(err_set(&e, cases[i].cls, cases[i].reason, "why"));
+        assert_false(err_set(&e, cases[i].cls, cases[i].reason, "why (request id %zu)", i));
         struct verdict v = verdict_from_error(&e);
         assert_string_equal(v.reason, cases[i].want);
         assert_int_equal(v.is_stalled, cases[i].is_stalled);
         assert_int_equal(v.is_reconciling, !cases[i].is_stalled);
         assert_string_equal(v.ready, "False");
         assert_true(v.is_error);
+        /* what changes at each try is not in the status */
+        assert_true(str_eq(v.message, STR("why")));
     }
 }
 
