@@ -23,7 +23,7 @@ static const struct {
     const char *name;
     struct template_facts facts;
     enum template_action want;
-} cases[] = {
+} named_cases[] = {
     {"new", {OPEN}, TEMPLATE_CREATE},
     {"registry missing", {.gate = GATE_MISSING}, TEMPLATE_WAIT},
     {"first read under way", {.gate = GATE_FRESH}, TEMPLATE_WAIT},
@@ -93,10 +93,10 @@ static const struct {
 static void test_named_cases(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        if (template_decide(&cases[i].facts) != cases[i].want)
-            fail_msg("%s: got action %d, want %d", cases[i].name,
-                     (int)template_decide(&cases[i].facts), (int)cases[i].want);
+    for (size_t i = 0; i < ARRAY_SIZE(named_cases); i++) {
+        if (template_decide(&named_cases[i].facts) != named_cases[i].want)
+            fail_msg("%s: got action %d, want %d", named_cases[i].name,
+                     (int)template_decide(&named_cases[i].facts), (int)named_cases[i].want);
     }
 }
 
