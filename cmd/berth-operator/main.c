@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * berth-operator: wiring. Reads flags, configuration and kubeconfig, listens, starts the
+ * controller, waits for a signal and takes everything down in reverse order. Whatever local is
+ * wrong ends the process with 1 and a message; an API server or AWS that is away does not.
+ */
+#include "aws/credentials.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "config.h"
+#include "flags.h"
+#include "http/http.h"
+#include "kube/client.h"
+#include "kube/config.h"
+#include "probes.h"
+#include "reconcile/controller.h"
+#include "signals.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct app {
+    const struct flags *flags;
+    const struct config *config;
+    struct log *log;
+    struct metrics *metrics;
+    struct kube_config *kube_config;
+    struct kube_client *kube;
+    struct aws_credentials_provider *credentials;
+    struct web_server *health_server;
+    struct web_server *metrics_server;
+    struct probes probes;
+    char instance[256];
+};
+
+/* The pod's name: of events' reportingInstance and the Lease's holder. */
+static void name_instance(struct app *a)
+{
+    const char *pod = getenv("POD_NAME");
+    if (pod != NULL && pod[0] != '\0' && strlen(pod) < sizeof(a->instance))
+        memcpy(a->instance, pod, strlen(pod) + 1);
+    else if (gethostname(a->instance, sizeof(a->instance) - 1) != 0)
+        memcpy(a->instance, "unknown", sizeof("unknown"));
+}
+
+static bool listen_on(struct app *a, const char *address, const char *what, web_handler *handler,
+                      struct web_server **ret, struct err *e)
+{
+    const struct web_options o = {
+        .listen = address, .name = what, .handler = handler, .arg = &a->probes, .log = a->log};
+    return web_server_new(&o, ret, e);
+}
+
+/* All that can fail here is local: nothing is sent yet. */
+static bool set_up(struct app *a, struct err *e)
+{
+    name_instance(a);
+    const struct kube_config_options config_options = {.path = a->flags->kubeconfig};
+    if (!kube_config_load(&config_options, &a->kube_config, e))
+        return false;
+    const struct kube_client_options kube_options = {.config = a->kube_config,
+                                                     .user_agent =
+                                                         "berth-operator/" BERTH_VERSION " (linux)",
+                                                     .metrics = a->metrics};
+    if (!kube_client_new(&kube_options, &a->kube, e))
+        return false;
+    a->credentials = aws_credentials_env_new();
+    return listen_on(a, a->config->health_address, "health", probes_health, &a->health_server, e) &&
+           listen_on(a, a->config->metrics_address, "metrics", probes_metrics, &a->metrics_server,
+                     e);
+}
+
+static void serve(struct app *a, struct web_server *server, const char *what)
+{
+    web_server_start(server);
+    log_info(a->log, "serving", KV_CSTR("what", what),
+             KV_CSTR("address", web_server_address(server)));
+}
+
+static bool run_controller(struct app *a, struct signals *signals, struct err *e)
+{
+    const struct controller_options o = {.kube = a->kube,
+                                         .credentials = a->credentials,
+                                         .log = a->log,
+                                         .metrics = a->metrics,
+                                         .clock = clock_system(),
+                                         .version = BERTH_VERSION,
+                                         .instance = a->instance,
+                                         .workers = a->config->workers};
+    struct controller *controller;
+    if (!controller_start(&o, &controller, e))
+        return false;
+    probes_set_controller(&a->probes, controller);
+    const int signal_number = signals_wait(signals);
+    log_info(a->log, "stopping", KV_INT("signal", signal_number));
+    probes_set_stopping(&a->probes);
+    (void)controller_stop(controller);
+    return true;
+}
+
+static bool run(struct app *a, struct signals *signals, struct err *e)
+{
+    if (!set_up(a, e))
+        return false;
+    const struct str config = str_from(a->flags->config != NULL ? a->flags->config : "defaults");
+    log_info(a->log, "starting", KV_CSTR("version", BERTH_VERSION), KV("config", config),
+             KV("kubeconfig", a->kube_config->source), KV("server", a->kube_config->server));
+    serve(a, a->health_server, "health");
+    serve(a, a->metrics_server, "metrics");
+    return run_controller(a, signals, e);
+}
+
+static void take_down(struct app *a)
+{
+    a->health_server = web_server_stop(a->health_server);
+    a->metrics_server = web_server_stop(a->metrics_server);
+    a->credentials = aws_credentials_provider_free(a->credentials);
+    a->kube = kube_client_free(a->kube);
+    a->kube_config = kube_config_free(a->kube_config);
+}
+
+static int operate(const struct flags *flags, const struct config *config)
+{
+    struct signals signals;
+    signals_start(&signals);
+    http_global_init();
+    struct app a = {.flags = flags,
+                    .config = config,
+                    .log = log_new(STDERR_FILENO, config->log_level),
+                    .metrics = metrics_new()};
+    probes_init(&a.probes, a.metrics);
+    struct err e = ERR_INIT;
+    const bool ok = run(&a, &signals, &e);
+    if (!ok)
+        log_error(a.log, "cannot start", KV_ERR(&e));
+    take_down(&a);
+    if (ok)
+        log_info(a.log, "stopped");
+    probes_fini(&a.probes);
+    a.metrics = metrics_free(a.metrics);
+    a.log = log_free(a.log);
+    signals_stop(&signals);
+    return ok ? EXIT_SUCCESS : EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+    struct flags flags;
+    switch (flags_parse(argc, argv, &flags)) {
+    case FLAGS_DONE:
+        return EXIT_SUCCESS;
+    case FLAGS_WRONG:
+        return EXIT_USAGE;
+    case FLAGS_RUN:
+        break;
+    }
+    struct config config;
+    struct err e = ERR_INIT;
+    if (!config_load(flags.config, &config, &e)) {
+        (void)fprintf(stderr, "berth-operator: %s\n", e.msg);
+        return EXIT_FAILED;
+    }
+    if (flags.is_check) {
+        (void)printf("%s: ok\n", flags.config != NULL ? flags.config : "defaults");
+        return EXIT_SUCCESS;
+    }
+    return operate(&flags, &config);
+}
