@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The blob store: layers and configurations as files, and who may see them.
+ *
+ * A blob is one file named by its SHA-256; it exists once however many repositories have it. What
+ * a repository has are *links* (repository, digest): made by an upload or a mount, and looked at
+ * before any byte is served, so that a digest alone opens nothing. A pushed manifest *references*
+ * links of its repository. A link that loses its last reference goes, as ECR cleans layers that no
+ * image has ("may be cleaned up at any time"); a link that never had one (a push that is under way)
+ * stays until its repository goes. A blob without links is unlinked.
+ *
+ * Uploads are sessions with a temporary file and a running hash: memory is constant whatever the
+ * size. A session is used by one request at a time (acquire, write, release or commit).
+ *
+ * Files live in a directory of this store's own, made inside the directory given and removed by
+ * blobs_free(): nothing survives a stop, as nothing of the emulator does. Any thread; one mutex
+ * inside, which is not held while layer bytes are written or hashed, and no callback is made.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    BLOB_SESSIONS_MAX = 256,            /* open at one time, over all repositories */
+    BLOB_SESSION_IDLE_MS = 3600 * 1000, /* a session untouched for longer is dropped */
+    BLOB_UPLOAD_ID_MAX = 37,            /* a UUID and NUL */
+    BLOB_DIGEST_MAX = 72,               /* "sha256:", 64 hex digits and NUL */
+};
+/* ECR: "maximum layer size 52,000 MiB" (service quotas). */
+#define BLOB_SIZE_MAX_BYTES ((int64_t)52000 * 1024 * 1024)
+
+struct blobs;
+struct blob_session;
+
+/* parent: where the store makes its directory; NULL means $TMPDIR, else /tmp. clock must outlive
+ * the store. ERR_INVALID or ERR_DENIED where the directory cannot be made. */
+struct blobs *blobs_new(const char *parent, const struct clock *clock,
+                        struct err *e) BERTH_NODISCARD;
+/* Drops all sessions and removes the directory. No session may be acquired. */
+struct blobs *blobs_free(struct blobs *b);
+BERTH_DEFINE_CLEANUP(struct blobs *, blobs_free);
+
+/* "sha256:" and 64 lower-case hex digits: the only form that ECR stores. */
+bool blob_digest_is_valid(struct str digest);
+
+/* --- links ------------------------------------------------------------------------------------ */
+
+struct blob_info {
+    int64_t size_bytes;
+    bool is_mounted;    /* the link was made by a mount, not by an upload */
+    bool is_referenced; /* by a pushed manifest of this repository */
+};
+/* False where the repository has no such link (*ret is zeroed). */
+bool blobs_find(struct blobs *b, struct str repository, struct str digest,
+                struct blob_info *ret) BERTH_NODISCARD;
+/* A file descriptor to read the blob, which the caller closes and which stays good when the blob
+ * goes meanwhile; -1 where the repository has no such link (or no descriptor is left). */
+int blobs_open(struct blobs *b, struct str repository, struct str digest,
+               int64_t *ret_size_bytes) BERTH_NODISCARD;
+
+enum blob_mount {
+    BLOB_MOUNTED,           /* linked now; *ret_size_bytes were saved */
+    BLOB_MOUNT_THERE,       /* the target had the link already; nothing is saved */
+    BLOB_MOUNT_NO_SOURCE,   /* `from` has no such link */
+    BLOB_MOUNT_UNREFERENCED /* `from` has it, but no manifest pushed there names it */
+};
+/* Links the blob of `from` into `to`. The rules on accounts and repositories (opt-in, encryption,
+ * pull-through) are the caller's; that on pushed manifests is kept here. */
+enum blob_mount blobs_mount(struct blobs *b, struct str from, struct str to, struct str digest,
+                            int64_t *ret_size_bytes) BERTH_NODISCARD;
+
+/* --- manifests -------------------------------------------------------------------------------- */
+
+/*
+ * A manifest that names `count` blobs is about to be stored: begin checks that the repository has
+ * links for all of them and holds these, so that no deletion at the same moment takes one away.
+ * False: is_missing[i] (an array of count) says which are absent, and nothing is held. After true,
+ * exactly one blobs_manifest_end() follows: is_stored tells whether the image is in the store now.
+ * A manifest that is pushed again (also by two requests at once) and duplicate digests are fine.
+ */
+bool blobs_manifest_begin(struct blobs *b, struct str repository, struct str manifest_digest,
+                          const struct str *digests, size_t count,
+                          bool *is_missing) BERTH_NODISCARD;
+void blobs_manifest_end(struct blobs *b, struct str repository, struct str manifest_digest,
+                        bool is_stored);
+/* The image was deleted (BatchDeleteImage, lifecycle): its references go, and links that lose
+ * their last one with them. Unknown manifests are ignored. */
+void blobs_drop_manifest(struct blobs *b, struct str repository, struct str manifest_digest);
+/* The repository was deleted: links, references and sessions. Blobs mounted elsewhere stay there.
+ * Unknown repositories are ignored. */
+void blobs_drop_repository(struct blobs *b, struct str repository);
+/* Everything goes (a reset between tests). */
+void blobs_drop_all(struct blobs *b);
+
+struct blobs_stats {
+    size_t blobs;       /* distinct files */
+    size_t links;       /* over all repositories */
+    size_t sessions;    /* open */
+    size_t waiting;     /* requests that wait for a session in use */
+    int64_t size_bytes; /* of the distinct files */
+};
+void blobs_stats(struct blobs *b, struct blobs_stats *ret);
+
+/* --- upload sessions -------------------------------------------------------------------------- */
+
+enum blob_result {
+    BLOB_OK,
+    BLOB_UNKNOWN,   /* no such session in this repository (or dropped as idle) */
+    BLOB_BUSY,      /* another request is using it at this moment */
+    BLOB_FULL,      /* BLOB_SESSIONS_MAX are open */
+    BLOB_TOO_LARGE, /* BLOB_SIZE_MAX_BYTES would be passed; nothing was written */
+    BLOB_MISMATCH,  /* the digest is not that of the bytes: the session is over */
+    BLOB_IO         /* the file system failed: *e says how; the session is over */
+};
+
+/* Opens a session and gives its id. */
+enum blob_result blobs_session_start(struct blobs *b, struct str repository,
+                                     char ret_id[static BLOB_UPLOAD_ID_MAX],
+                                     struct err *e) BERTH_NODISCARD;
+/* Takes the session for this request alone: until release, commit or cancel. One that another
+ * request is using is waited for, wait_ms at most: a client that lost its connection comes back
+ * before the server has seen that. */
+enum blob_result blobs_session_acquire(struct blobs *b, struct str repository, struct str id,
+                                       int64_t wait_ms, struct blob_session **ret) BERTH_NODISCARD;
+void blobs_session_release(struct blobs *b, struct blob_session *s);
+/* Ends it without a blob. */
+void blobs_session_cancel(struct blobs *b, struct blob_session *s);
+
+/* The calls below are for who acquired the session. */
+const char *blob_session_id(const struct blob_session *s);
+int64_t blob_session_size(const struct blob_session *s);
+enum blob_result blob_session_write(struct blob_session *s, const void *p, size_t n,
+                                    struct err *e) BERTH_NODISCARD;
+/* Forgets all after the first size_bytes (a chunk that broke off, of a wrong length). */
+enum blob_result blob_session_truncate(struct blob_session *s, int64_t size_bytes,
+                                       struct err *e) BERTH_NODISCARD;
+/* Makes it a blob of the repository and ends the session whatever the result. BLOB_UNKNOWN: the
+ * repository was deleted meanwhile. *ret_size_bytes (may be NULL) is the size on success. */
+enum blob_result blobs_session_commit(struct blobs *b, struct blob_session *s, struct str digest,
+                                      int64_t *ret_size_bytes, struct err *e) BERTH_NODISCARD;

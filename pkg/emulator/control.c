@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The control API: collects a body, checks who sent it, dispatches to an operation, frames the
+ * answer as JSON 1.1 does. STS shares the endpoint, and is told apart by its form-encoded body.
+ */
+#include "auth_priv.h"
+#include "base/mem.h"
+#include "control_priv.h"
+#include "store_impl_priv.h"
+#include "validate_priv.h"
+
+#include <string.h>
+
+static const char json_type_11[] = "application/x-amz-json-1.1";
+
+const struct emu_operation *emu_operation_find(struct str name)
+{
+    static const struct emu_operation *const tables[] = {
+        emu_template_operations, emu_repository_operations, emu_policy_operations,
+        emu_image_operations,    emu_registry_operations,
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+        for (const struct emu_operation *op = tables[i]; op->name != NULL; op++)
+            if (str_eq_cstr(name, op->name))
+                return op;
+    return NULL;
+}
+
+static bool is_form(const struct emu_request *r)
+{
+    return str_starts_with(emu_header(r, "Content-Type"), STR("application/x-www-form-urlencoded"));
+}
+
+static void reply_error(struct emu_request *r, const struct emu_error *x)
+{
+    struct buf out BERTH_CLEANUP(buf_fini) = BUF_INIT(8 * EMU_ERROR_TEXT_MAX);
+    struct json_writer w = json_writer_to(&out);
+    const char *type = emu_code_type(x->code);
+
+    json_begin_object(&w);
+    json_put_cstr(&w, "__type", type);
+    json_put_cstr(&w, "message", x->message);
+    json_end(&w);
+    r->log.error = str_from(type);
+    emu_reply_header(r, "x-amzn-ErrorType", str_from(type));
+    emu_reply_take(r, emu_code_status(x->code), json_type_11, &out);
+}
+
+static void fail_now(struct emu_request *r, enum emu_code code, const char *message)
+{
+    struct emu_error x = EMU_ERROR_INIT;
+
+    (void)emu_fail(&x, code, "%s", message);
+    reply_error(r, &x);
+}
+
+static void begin(struct emu_request *r)
+{
+    struct str target = emu_header(r, "X-Amz-Target");
+    int64_t max = is_form(r) ? EMU_FORM_BODY_MAX : EMU_JSON_BODY_MAX;
+    struct buf *body = NULL;
+
+    emu_reply_header(r, "x-amzn-RequestId", str_from(r->id));
+    if (is_form(r))
+        r->log.api = STR("sts");
+    else if (str_starts_with(target, STR(EMU_TARGET_PREFIX)))
+        r->log.operation =
+            arena_copy(&r->arena, str_from_offset(target, strlen(EMU_TARGET_PREFIX)));
+    if (!str_eq(r->method, STR("POST")) || !str_eq(r->path, STR("/"))) {
+        fail_now(r, EMU_UNKNOWN_OPERATION, "Only POST / is served here");
+        return;
+    }
+    if (r->body_len > max) {
+        fail_now(r, EMU_REQUEST_TOO_LARGE, "The request is too large");
+        return;
+    }
+    body = arena_new(&r->arena, struct buf);
+    *body = BUF_INIT((size_t)max);
+    r->state = body;
+}
+
+static bool chunk(struct emu_request *r, const void *p, size_t n)
+{
+    struct buf *body = r->state;
+
+    buf_append_bytes(body, p, n);
+    return buf_ok(body);
+}
+
+/* Runs the operation and frames its answer into c->out. */
+static bool call(struct emu_call *c, const struct emu_operation *op)
+{
+    bool is_ok = false;
+
+    c->w = json_writer_to(&c->out);
+    json_begin_object(&c->w);
+    emu_store_lock(c->store);
+    is_ok = emu_store_take_call_locked(c->store) ? op->run(c)
+                                                 : emu_fail(&c->x, EMU_THROTTLING, "Rate exceeded");
+    emu_store_unlock(c->store);
+    json_end(&c->w);
+    if (is_ok && !json_write_ok(&c->w))
+        return emu_fail(&c->x, EMU_SERVER, "the answer is too large for the emulator");
+    return is_ok;
+}
+
+static bool serve(struct emu_request *r, struct str body, struct emu_call *c)
+{
+    struct json_doc *doc BERTH_CLEANUP(json_doc_freep) = NULL;
+    const struct emu_operation_model *model = emu_operation_model(r->log.operation);
+    const struct emu_operation *op = emu_operation_find(r->log.operation);
+    struct err e = ERR_INIT;
+    bool is_temporary = false;
+
+    if (!emu_auth_check(r, body, "ecr", &r->log.access_key_id, &is_temporary, &c->x))
+        return false;
+    if (model == NULL || op == NULL)
+        return emu_fail(&c->x, EMU_UNKNOWN_OPERATION, "The emulator does not serve '%.*s'",
+                        STR_ARG(str_cut_utf8(r->log.operation, 80)));
+    if (!json_parse(str_is_empty(body) ? STR("{}") : body, EMU_JSON_BODY_MAX, &doc, &e))
+        return emu_fail(&c->x, EMU_SERIALIZATION, "The request is not valid JSON: %s", e.msg);
+    if (!str_is_empty(body))
+        r->log.body = body;
+    c->in = json_root(doc);
+    c->access_key_id = r->log.access_key_id;
+    c->has_validation_exception = model->has_validation_exception;
+    return emu_validate(model->input, c->in, &c->x) && call(c, op);
+}
+
+static void end(struct emu_request *r)
+{
+    struct buf *body = r->state;
+    struct emu_call c = {.emu = r->emu,
+                         .store = r->emu->store,
+                         .arena = &r->arena,
+                         .out = BUF_INIT(EMU_JSON_REPLY_MAX)};
+
+    if (!buf_ok(body)) {
+        fail_now(r, EMU_REQUEST_TOO_LARGE, "The request is too large");
+        return;
+    }
+    if (is_form(r)) {
+        emu_sts_reply(r, buf_str(body));
+        return;
+    }
+    if (serve(r, buf_str(body), &c))
+        emu_reply_take(r, 200, json_type_11, &c.out);
+    else
+        reply_error(r, &c.x);
+    buf_fini(&c.out);
+}
+
+static void done(struct emu_request *r)
+{
+    if (r->state != NULL)
+        buf_fini(r->state);
+}
+
+const struct emu_handler emu_control_handler = {begin, chunk, end, done};

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the files of the store share: its body, and the parsed form of a manifest. Nobody else
+ * includes it; the contract is store_priv.h.
+ */
+#pragma once
+
+#include "store_priv.h"
+
+#include <pthread.h>
+
+struct emu_store {
+    pthread_mutex_t mutex;
+    struct emulator_behavior behavior;
+    const struct clock *clock;
+    struct blobs *blobs;
+    char account[EMULATOR_ACCOUNT_DIGITS + 1];
+    char region[64];
+    uint64_t next_seq;
+    struct map *templates;    /* key -> struct emu_template */
+    struct map *repositories; /* name -> struct emu_repository */
+    char *settings[3];        /* by emu_setting_index(); NULL: the default */
+    struct emu_stats stats;
+    int64_t second; /* the one that calls are counted in */
+    int calls;      /* in it */
+};
+
+struct emu_image *emu_image_free(struct emu_image *i);
+
+/* What a manifest says, as far as a registry looks at it; views into a document. */
+struct emu_manifest {
+    struct str media_type;
+    bool is_index;
+    struct str artifact_type;
+    struct str subject;
+    struct str *layers; /* config and layers that the registry must have */
+    size_t n_layers;
+    struct str *children;
+    size_t n_children;
+};
+struct json;
+/* declared: the media type that came with the request; absent: none did. */
+bool emu_manifest_read(const struct json *root, struct str declared, struct arena *arena,
+                       struct emu_manifest *ret, struct emu_error *x) BERTH_NODISCARD;
+/* "Invalid parameter at 'member' failed to satisfy constraint: 'why'" */
+bool emu_fail_parameter(struct emu_error *x, const char *member, const char *why);
