@@ -74,6 +74,7 @@ bool ecr_registry_id(struct aws_client *c, const struct aws_scope *scope,
 bool ecr_account_setting_get(struct aws_client *c, const struct aws_scope *scope, struct str name,
                              char ret_value[static ECR_SETTING_MAX + 1],
                              struct err *e) BERTH_NODISCARD;
+/* ret_request_id: AWS_REQUEST_ID_MAX + 1 bytes for AWS's request id; may be NULL. */
 bool ecr_account_setting_put(struct aws_client *c, const struct aws_scope *scope, struct str name,
                              struct str value, char ret_value[static ECR_SETTING_MAX + 1],
-                             struct err *e) BERTH_NODISCARD;
+                             char *ret_request_id, struct err *e) BERTH_NODISCARD;

@@ -146,7 +146,8 @@ bool ecr_registry_id(struct aws_client *c, const struct aws_scope *scope,
 }
 
 static bool setting_call(struct aws_client *c, enum ecr_op op, const struct aws_scope *scope,
-                         struct str name, struct str value, char *ret_value, struct err *e)
+                         struct str name, struct str value, char *ret_value, char *ret_request_id,
+                         struct err *e)
 {
     struct aws_reply reply BERTH_CLEANUP(aws_reply_fini) = AWS_REPLY_INIT;
     struct buf input BERTH_CLEANUP(buf_fini) = BUF_INIT(INPUT_MAX);
@@ -165,18 +166,21 @@ static bool setting_call(struct aws_client *c, enum ecr_op op, const struct aws_
     if (got.len == 0 || got.len > ECR_SETTING_MAX)
         return bad_response(e, op, "the answer has no value");
     copy_text(got, ECR_SETTING_MAX, ret_value);
+    if (ret_request_id != NULL)
+        memcpy(ret_request_id, reply.request_id, sizeof reply.request_id);
     return true;
 }
 
 bool ecr_account_setting_get(struct aws_client *c, const struct aws_scope *scope, struct str name,
                              char ret_value[static ECR_SETTING_MAX + 1], struct err *e)
 {
-    return setting_call(c, ECR_GET_ACCOUNT_SETTING, scope, name, STR_NULL, ret_value, e);
+    return setting_call(c, ECR_GET_ACCOUNT_SETTING, scope, name, STR_NULL, ret_value, NULL, e);
 }
 
 bool ecr_account_setting_put(struct aws_client *c, const struct aws_scope *scope, struct str name,
                              struct str value, char ret_value[static ECR_SETTING_MAX + 1],
-                             struct err *e)
+                             char *ret_request_id, struct err *e)
 {
-    return setting_call(c, ECR_PUT_ACCOUNT_SETTING, scope, name, value, ret_value, e);
+    return setting_call(c, ECR_PUT_ACCOUNT_SETTING, scope, name, value, ret_value, ret_request_id,
+                        e);
 }

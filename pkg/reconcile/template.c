@@ -290,6 +290,9 @@ static bool stop_if_invalid(struct template_pass *t)
         .is_stalled = true,
         .is_error = true,
     };
+    if (verdict_is_news(&v, &t->before.conditions))
+        kube_event(t->p->c->recorder, t->p->object, KUBE_EVENT_WARNING, v.reason, "Validate",
+                   v.message);
     (void)template_apply_status(t, &v);
     return true;
 }

@@ -268,7 +268,7 @@ bool registry_setting_put(struct registry *r, size_t setting, struct str value,
     reset(NULL, request_id);
     char now[ECR_SETTING_MAX + 1];
     if (!ecr_account_setting_put(r->client, scope, str_from(api_account_setting_aws_name(setting)),
-                                 value, now, e))
+                                 value, now, request_id, e))
         return false;
     (void)pthread_mutex_lock(&r->mutex);
     struct registry_setting_write *w = &r->setting_writes[setting];

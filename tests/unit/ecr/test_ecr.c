@@ -230,8 +230,8 @@ static void test_settings(void **state)
     assert_true(ecr_account_setting_get(f->client, NULL, STR("BLOB_MOUNTING"), value, &e));
     assert_string_equal(value, "ENABLED");
     assert_true(str_eq_cstr(f->aws.last.body, "{\"name\":\"BLOB_MOUNTING\"}"));
-    assert_true(
-        ecr_account_setting_put(f->client, NULL, STR("BLOB_MOUNTING"), STR("ENABLED"), value, &e));
+    assert_true(ecr_account_setting_put(f->client, NULL, STR("BLOB_MOUNTING"), STR("ENABLED"),
+                                        value, NULL, &e));
     assert_true(
         str_eq_cstr(f->aws.last.body, "{\"name\":\"BLOB_MOUNTING\",\"value\":\"ENABLED\"}"));
     assert_true(
@@ -244,7 +244,7 @@ static void test_settings(void **state)
     const struct fake_step denied = {
         .status = 403, .body = "{\"__type\":\"AccessDeniedException\",\"message\":\"no\"}"};
     fake_aws_script(&f->aws, &denied, 1);
-    assert_false(ecr_account_setting_put(f->client, NULL, STR("X"), STR("Y"), value, &e));
+    assert_false(ecr_account_setting_put(f->client, NULL, STR("X"), STR("Y"), value, NULL, &e));
     assert_string_equal(e.msg, "account setting X: PutAccountSetting: AccessDeniedException: no");
     assert_string_equal(value, "");
 }
