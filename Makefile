@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door. Everything is built by CMake (CMakePresets.json); see CONTRIBUTING.md.
+
+BUILD := build
+JOBS ?= $(shell nproc)
+# how many tests run side by side: most of them wait for something
+TEST_JOBS ?= $(shell echo $$(($$(nproc) + 2)))
+# make test ARGS='-R unit/json' passes arguments to ctest
+ARGS ?=
+KEEP ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-stop test build deps setup check bench fmt clean
+
+help: ## what there is
+	@echo 'usage: make TARGET'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+	    while IFS='|' read -r target text; do printf '  %-10s %s\n' "$$target" "$$text"; done
+
+demo: setup build ## a cluster, an ECR and the operator in action, on loopback; KEEP=1 leaves them
+	@KEEP=$(KEEP) scripts/demo.sh
+
+demo-stop: ## stops what make demo KEEP=1 left running
+	@scripts/demo.sh --stop
+
+test: setup build ## unit, contract and integration tests; ARGS go to ctest
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(TEST_JOBS) $(ARGS)
+
+check: deps build ## the checks of the sources alone: layers, headers, sizes, licences
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -L checks
+
+bench: setup build ## 1,000 templates: time, CPU, memory, calls
+	@scripts/bench.sh $(ARGS)
+
+build: deps ## the programs, in build/bin
+	@scripts/build.sh $(BUILD) $(JOBS)
+
+deps: ## installs the missing packages of the distribution
+	@scripts/deps.sh
+
+setup: deps
+	@scripts/setup.sh
+
+fmt: ## formats the C sources
+	@scripts/format.sh
+
+clean: ## removes build/ (the cache with Kubernetes stays: see scripts/control-plane.sh)
+	rm -rf $(BUILD)

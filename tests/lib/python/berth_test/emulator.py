@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The emulator of ECR, as a process, and the clients that tests drive it with: botocore and aws."""
+
+import dataclasses
+import functools
+import http.client
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import urllib.parse
+from typing import Any
+
+import botocore.config
+import botocore.session
+
+from berth_test import paths
+from berth_test.process import Process
+from berth_test.wait import wait_for
+
+ACCOUNT = "123456789012"
+REGION = "eu-west-1"
+# what the emulator accepts unless told otherwise
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+_READS = ("Describe", "Get", "List", "BatchGet", "BatchCheck", "Validate")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One line of the emulator's request log."""
+
+    operation: str
+    api: str
+    status: int
+    error: str | None
+    body: dict | None
+    user_agent: str
+
+    @property
+    def is_write(self) -> bool:
+        return self.api == "ecr" and not self.operation.startswith(_READS)
+
+    @property
+    def is_ours(self) -> bool:
+        return self.user_agent.startswith("berth")
+
+
+class Emulator:
+    """One account and region on a port of its own."""
+
+    def __init__(
+        self,
+        *options: str,
+        directory: pathlib.Path | None = None,
+        detached: bool = False,
+        account: str = ACCOUNT,
+        region: str = REGION,
+        listen: str = "127.0.0.1:0",
+    ) -> None:
+        self.account, self.region = account, region
+        self._temporary = None
+        if directory is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="berth-emulator.")
+            directory = pathlib.Path(self._temporary.name)
+        self.process = Process(
+            "ecr-emulator",
+            [paths.binary("ecr-emulator"), "--listen", listen, "--account", account,
+             "--region", region, *options],
+            directory,
+            env={**os.environ, "TMPDIR": str(directory)},
+            detached=detached,
+        )  # fmt: skip
+        ready = wait_for(self._first_line, 10, lambda: f"the emulator\n{self.process.log()}")
+        self.endpoint: str = ready["endpoint"]
+        self.registry: str = urllib.parse.urlsplit(self.endpoint).netloc
+        self._mark = 0
+
+    def __enter__(self) -> "Emulator":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _first_line(self) -> dict | None:
+        self.process.assert_running()
+        line, newline, _ = self.process.out.read_text().partition("\n")
+        return json.loads(line) if newline else None
+
+    def stop(self) -> None:
+        self.process.stop()
+        if self._temporary:
+            self._temporary.cleanup()
+
+    # --- what clients see ------------------------------------------------------------------------
+
+    @functools.cached_property
+    def ecr(self) -> Any:
+        """A botocore client that does not retry."""
+        return self.client("ecr")
+
+    def client(self, service: str, key_id: str = "test", secret: str = "test") -> Any:
+        return _session().create_client(
+            service,
+            region_name=self.region,
+            endpoint_url=self.endpoint,
+            aws_access_key_id=key_id,
+            aws_secret_access_key=secret,
+            config=botocore.config.Config(retries={"total_max_attempts": 1}),
+        )
+
+    def aws(self, *args: str) -> Any:
+        """Runs `aws ecr ARGS` and returns its decoded output (None where there is none)."""
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": "/nonexistent",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            **CREDENTIALS,
+        }
+        aws = pathlib.Path(sys.executable).parent / "aws"
+        done = subprocess.run(
+            [sys.executable, aws, "ecr", *args, "--output", "json"],
+            env=env, text=True, capture_output=True,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise AssertionError(f"aws ecr {' '.join(args)} failed: {done.stderr}")
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def templates(self) -> dict[str, dict]:
+        """All templates by prefix, without the trailing slash that AWS may show."""
+        pages = self.ecr.get_paginator("describe_repository_creation_templates").paginate()
+        return {
+            t["prefix"].rstrip("/"): t
+            for page in pages
+            for t in page.get("repositoryCreationTemplates", [])
+        }
+
+    def template(self, prefix: str) -> dict | None:
+        return self.templates().get(prefix)
+
+    def repositories(self) -> dict[str, dict]:
+        pages = self.ecr.get_paginator("describe_repositories").paginate()
+        return {r["repositoryName"]: r for page in pages for r in page["repositories"]}
+
+    def account_setting(self, name: str) -> str:
+        return self.ecr.get_account_setting(name=name)["value"]
+
+    # --- what only an emulator has ---------------------------------------------------------------
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        """A call of /_emulator/."""
+        url = urllib.parse.urlsplit(self.endpoint)
+        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
+        try:
+            data = None if body is None else json.dumps(body)
+            connection.request(method, f"/_emulator/{path}", data)
+            response = connection.getresponse()
+            text = response.read().decode()
+        finally:
+            connection.close()
+        if response.status >= 300:
+            raise AssertionError(f"{method} /_emulator/{path}: {response.status} {text}")
+        return json.loads(text) if text.strip() else None
+
+    def requests(self) -> list[Request]:
+        """Every request since mark() (or since the start), the oldest first."""
+        return [
+            Request(
+                operation=e["operation"],
+                api=e["api"],
+                status=e["status"],
+                error=e.get("error"),
+                body=e.get("body"),
+                user_agent=e.get("userAgent") or "",
+            )
+            for e in self._log(self._mark)
+        ]
+
+    def _log(self, after: int) -> list[dict]:
+        return self.control("GET", f"requests?after={after}")
+
+    def mark(self) -> None:
+        """What came before is not shown by requests() any more."""
+        log = self._log(self._mark)
+        self._mark = log[-1]["seq"] if log else self._mark
+
+    def operator_requests(self) -> list[Request]:
+        return [r for r in self.requests() if r.is_ours]
+
+    def operator_writes(self) -> list[Request]:
+        return [r for r in self.operator_requests() if r.is_write]
+
+
+@functools.cache
+def _session() -> botocore.session.Session:
+    """One for all clients: reading the model takes a tenth of a second."""
+    session = botocore.session.Session()
+    # nothing of the user's own AWS configuration is read
+    session.set_config_variable("config_file", "/nonexistent")
+    session.set_config_variable("credentials_file", "/nonexistent")
+    return session
