@@ -10,7 +10,7 @@ ARGS ?=
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test build deps setup check bench fmt clean
+.PHONY: help demo demo-stop test build deps setup check generate bench fmt clean
 
 help: ## what there is
 	@echo 'usage: make TARGET'
@@ -31,6 +31,10 @@ check: deps build ## the checks of the sources alone: layers, headers, sizes, li
 
 bench: setup build ## 1,000 templates: time, CPU, memory, calls
 	@scripts/bench.sh $(ARGS)
+
+generate: build ## manifests/crds.yaml and docs/reference/api.md from the tables
+	@$(BUILD)/bin/berth-crdgen crds > manifests/crds.yaml
+	@$(BUILD)/bin/berth-crdgen docs > docs/reference/api.md
 
 build: deps ## the programs, in build/bin
 	@scripts/build.sh $(BUILD) $(JOBS)

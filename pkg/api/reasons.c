@@ -20,8 +20,8 @@ static const struct api_reason reasons[] = {
           "The template is being created, or the registry is read for the first "
           "time."),
     READY(API_REASON_DELETING,
-          "The object is being deleted; its template is removed from AWS first, "
-          "or released."),
+          "The object is being deleted, and another one that claims the prefix is "
+          "taking the template over; nothing is to be done."),
     READY(API_REASON_ALREADY_EXISTS,
           "AWS has a template with this prefix that this object may not take over. `status.drift` "
           "shows the differences: make spec equal, set `adoptionPolicy: Always`, or delete the "
@@ -56,8 +56,8 @@ static const struct api_reason reasons[] = {
           "The RegistrySettings is being deleted and waits for the templates that "
           "the message names."),
     READY(API_REASON_CREDENTIALS_UNAVAILABLE,
-          "No AWS credentials, or expired ones; see the operator's "
-          "service account and role."),
+          "No AWS credentials, or expired ones; see the operator's environment "
+          "(`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`)."),
     READY(API_REASON_ENDPOINT_UNREACHABLE, "ECR's endpoint cannot be reached: network, name "
                                            "resolution or TLS; the message says which."),
     READY(API_REASON_QUOTA_EXCEEDED,

@@ -164,7 +164,8 @@ static const struct field settings_fields[] = {
         "endpoint", endpoint,
         "Where ECR's API is, for a VPC endpoint, FIPS or an emulator. Absent: AWS' own endpoint "
         "of the region."),
-    ENDPOINT("stsEndpoint", sts_endpoint, "Likewise for AWS STS."),
+    ENDPOINT("stsEndpoint", sts_endpoint,
+             "Likewise for AWS STS, which is called only to assume a role: not in this version."),
     {.name = "allowInsecureEndpoint",
      .kind = FIELD_BOOL,
      AT(S, allow_insecure_endpoint),

@@ -113,7 +113,8 @@ static const struct field ownership_fields[] = {
     {.name = "createdAt",
      .kind = FIELD_TIME,
      AT(struct api_ownership, created_at),
-     .doc = "AWS' createdAt of the template that is owned; another one is not touched."},
+     .doc = "AWS' createdAt of the template that is owned; one that somebody made in its "
+            "place is kept equal to the spec, but never deleted."},
 };
 static const struct schema ownership_table = {
     "ownership", sizeof(struct api_ownership), ownership_fields, ARRAY_SIZE(ownership_fields), NULL,

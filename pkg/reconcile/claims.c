@@ -137,14 +137,3 @@ size_t claims_of_registry_locked(struct claims *claims, struct str registry, str
 {
     return names_of(claims->by_registry, registry, a, ret_names);
 }
-
-bool claims_has_prefix_locked(struct claims *claims, struct str registry, struct str prefix)
-{
-    char key[WORKQUEUE_KEY_MAX + 300];
-    if (registry.len + prefix.len + 1 > sizeof key)
-        return false;
-    memcpy(key, registry.ptr, registry.len);
-    key[registry.len] = '\n';
-    memcpy(key + registry.len + 1, prefix.ptr, prefix.len);
-    return map_get(claims->by_prefix, str_n(key, registry.len + 1 + prefix.len)) != NULL;
-}

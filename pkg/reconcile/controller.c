@@ -124,8 +124,11 @@ static void template_changed(void *arg, struct str namespace, struct str name, b
 static void informer_failed(void *arg, const struct err *e)
 {
     struct controller *c = arg;
+    /* the server does not know the kind: most often the CRDs were not applied */
+    bool is_unknown = e->http_status == 404 || e->cls == ERR_NOT_FOUND;
     log_warn(c->o.log, "watching the API server fails, trying again", KV_CSTR("reason", e->reason),
-             KV_ERR(e));
+             KV_ERR(e),
+             KV_CSTR("hint", is_unknown ? "apply manifests/crds.yaml of this version" : ""));
 }
 
 /* --- access to registries ----------------------------------------------------------------------

@@ -201,7 +201,6 @@ size_t claims_of_prefix_locked(struct claims *claims, struct str registry, struc
                                struct arena *a, struct str **ret_names);
 size_t claims_of_registry_locked(struct claims *claims, struct str registry, struct arena *a,
                                  struct str **ret_names);
-bool claims_has_prefix_locked(struct claims *claims, struct str registry, struct str prefix);
 
 /* --- template_decide.c: pure -------------------------------------------------------------------
  */

@@ -265,6 +265,12 @@ static void judge(struct settings_pass *s)
     }
     if (s->state.is_failing) {
         v = verdict_from_error(&s->state.error);
+        if (v.is_stalled) {
+            /* a read that AWS or we refuse says nothing of the spec, and is tried again */
+            v.reason = API_REASON_AWS_ERROR;
+            v.is_stalled = false;
+            v.is_reconciling = true;
+        }
         set_gate(s, GATE_FAILING, v.message);
         apply(s, &v);
         return;

@@ -131,7 +131,7 @@ static bool put_one(struct settings_pass *s, size_t i, struct str desired, struc
         if (e.cls == ERR_CANCELLED)
             return false;
         *v = verdict_from_error(&e);
-        log_warn(p->c->o.log, "a write to ECR failed", KV("object", p->key),
+        log_warn(p->c->o.log, "a call to ECR failed", KV("object", p->key),
                  KV_CSTR("operation", "PutAccountSetting"), KV_CSTR("setting", name),
                  KV_CSTR("class", err_class_name(e.cls)), KV_CSTR("reason", e.reason), KV_ERR(&e));
         pass_retry_later(p);
@@ -179,28 +179,36 @@ struct verdict settings_put(struct settings_pass *s)
 /* --- what is said of it ------------------------------------------------------------------------
  */
 
-/* Templates in ECR that an object claims, and the prefixes of those that none does. */
+/* How many objects own a template, and the prefixes in ECR that none owns. */
 static struct api_template_counts count_templates(struct settings_pass *s)
 {
-    struct controller *c = s->p->c;
-    struct schema_list prefixes = registry_prefixes(s->registry, &s->p->arena);
+    static char present;
+    struct arena *a = &s->p->arena;
+    struct map *owned = map_new();
+    for (size_t i = 0; i < s->template_count; i++) {
+        struct kube_object *o BERTH_CLEANUP(kube_object_unrefp) =
+            reconcile_newest_template(s->p->c, s->templates[i]);
+        const struct json *object = o != NULL ? kube_object_json(o) : NULL;
+        if (json_is_object(json_path(object, "status.ownership")))
+            (void)map_put(owned,
+                          api_prefix_normalise(json_str_or_null(json_path(object, "spec.prefix"))),
+                          &present);
+    }
+    struct schema_list prefixes = registry_prefixes(s->registry, a);
     const struct str *prefix = prefixes.items;
-    struct str *unmanaged = arena_new_array(&s->p->arena, struct str, API_UNMANAGED_MAX);
+    struct str *unmanaged = arena_new_array(a, struct str, API_UNMANAGED_MAX);
     size_t n = 0;
-    int64_t managed = 0;
-    (void)pthread_mutex_lock(&c->mutex);
-    for (size_t i = 0; i < prefixes.count; i++) {
-        if (claims_has_prefix_locked(c->claims, s->p->name, api_prefix_normalise(prefix[i])))
-            managed++;
-        else if (n < API_UNMANAGED_MAX)
+    for (size_t i = 0; i < prefixes.count && n < API_UNMANAGED_MAX; i++) {
+        if (map_get(owned, api_prefix_normalise(prefix[i])) == NULL)
             unmanaged[n++] = prefix[i];
     }
-    (void)pthread_mutex_unlock(&c->mutex);
-    return (struct api_template_counts){
+    struct api_template_counts counts = {
         .has = true,
-        .managed = {true, managed},
+        .managed = {true, (int64_t)map_count(owned)},
         .unmanaged = {unmanaged, n},
     };
+    owned = map_free(owned, NULL);
+    return counts;
 }
 
 static void describe_hosts(struct settings_pass *s)

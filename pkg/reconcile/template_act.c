@@ -88,7 +88,7 @@ static bool fail(struct template_pass *t, const char *operation, const struct er
     if (e->cls == ERR_CANCELLED)
         return false;
     struct verdict v = verdict_from_error(e);
-    log_warn(p->c->o.log, "a write to ECR failed", KV("object", p->key),
+    log_warn(p->c->o.log, "a call to ECR failed", KV("object", p->key),
              KV_CSTR("operation", operation), KV_CSTR("class", err_class_name(e->cls)),
              KV_CSTR("reason", e->reason), KV_CSTR("reconcileID", p->id), KV_ERR(e));
     warn(t, v.reason, operation, &v);
@@ -345,8 +345,6 @@ static bool written(struct template_pass *t)
     struct memory *m = t->p->memory;
     m->failures = 0;
     template_gather_aws(t);
-    if (t->facts.is_in_aws)
-        t->status.ownership.created_at = t->aws.value->created_at;
     m->is_not_converging = t->facts.is_different;
     if (!t->facts.is_different)
         return in_sync(t);
@@ -408,6 +406,9 @@ static bool create(struct template_pass *t)
         metric_add(p->c->drift_detected, metric_kind, 1);
         metric_add(p->c->drift_corrected, metric_kind, 1);
     }
+    template_gather_aws(t);
+    if (t->facts.is_in_aws)
+        t->status.ownership.created_at = t->aws.value->created_at;
     event(t, KUBE_EVENT_NORMAL, is_again ? "DriftCorrected" : "Created", "Create",
           arena_printf(&p->arena, "created the template for prefix %.*s in registry %.*s%s",
                        STR_ARG(t->prefix), STR_ARG(t->status.registry_id),
@@ -456,7 +457,7 @@ static bool update(struct template_pass *t)
 
 static bool release(struct template_pass *t)
 {
-    if (t->facts.is_in_aws && t->facts.has_ownership)
+    if (t->facts.is_in_aws && t->facts.has_ownership && !t->facts.has_lost_claim)
         event(t, KUBE_EVENT_NORMAL, "Released", "Delete",
               arena_printf(&t->p->arena, "the template for prefix %.*s stays in ECR",
                            STR_ARG(t->prefix)));

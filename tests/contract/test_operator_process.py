@@ -65,7 +65,12 @@ def test_alive_but_not_ready_without_an_api_server(operator):
     assert ask(operator, "health", "GET", "/healthz")[::2] == (200, "ok")
     status, _, body = ask(operator, "health", "GET", "/readyz")
     assert status == 503
-    assert body.startswith("not ready: RegistrySettings and RepositoryCreationTemplate")
+    wanted = "not ready: RegistrySettings and RepositoryCreationTemplate"
+    wait_for(
+        lambda: ask(operator, "health", "GET", "/readyz")[2].startswith(wanted),
+        10,
+        f"the probe says more than: {body}",
+    )
     operator.process.assert_running()
 
 
