@@ -200,13 +200,13 @@ def apply_example(demo: Demo) -> list[dict]:
 
 
 def push_images(demo: Demo, templates: list[dict]) -> list[str]:
-    base = images.random_layer(BASE_LAYER_BYTES, "usr/lib/base")
+    base = images.random_layer(BASE_LAYER_BYTES, "usr/lib/base", is_gzipped=False)
     repositories = [FIRST, second_repository(templates)]
     state = demo.directory / "skopeo"
     state.mkdir()
     for i, repository in enumerate(repositories):
         layout = demo.directory / f"image-{i}"
-        own = images.random_layer(OWN_LAYER_BYTES, "srv/app")
+        own = images.random_layer(OWN_LAYER_BYTES, "srv/app", is_gzipped=False)
         images.write_layout(layout, [base, own])
         with step(f"skopeo copy … {repository}") as note:
             images.push(demo.emulator, layout, repository, state)

@@ -16,7 +16,8 @@ void config_defaults(struct config *c)
     *c = (struct config){.log_level = LOG_INFO,
                          .health_address = ":8081",
                          .metrics_address = ":8080",
-                         .workers = CONFIG_WORKERS};
+                         .workers = CONFIG_WORKERS,
+                         .has_elections = true};
 }
 
 /* A section: absent, or a map of these keys. */
@@ -80,9 +81,48 @@ static bool read_controller(const struct yaml *root, struct config *c, struct er
     return true;
 }
 
+/* RFC 1123: what the API server takes as the name of a namespace. */
+static bool is_namespace(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        bool is_letter =
+            (s.ptr[i] >= 'a' && s.ptr[i] <= 'z') || (s.ptr[i] >= '0' && s.ptr[i] <= '9');
+        bool is_inside = i != 0 && i + 1 != s.len;
+        if (!is_letter && !(s.ptr[i] == '-' && is_inside))
+            return false;
+    }
+    return s.len != 0 && s.len <= CONFIG_NAMESPACE_MAX;
+}
+
+static bool read_elections(const struct yaml *root, struct config *c, struct err *e)
+{
+    static const char *const keys[] = {"enabled", "namespace", NULL};
+    const struct yaml *elections;
+    if (!section(root, "leaderElection", keys, &elections, e))
+        return false;
+    const struct yaml *enabled = yaml_get(elections, "enabled");
+    if (enabled != NULL && !yaml_bool(enabled, "leaderElection.enabled", &c->has_elections, e))
+        return false;
+    const struct yaml *namespace = yaml_get(elections, "namespace");
+    struct str text;
+    if (namespace == NULL)
+        return true;
+    if (!yaml_str(namespace, "leaderElection.namespace", &text, e))
+        return false;
+    if (!is_namespace(text))
+        return err_set(e, ERR_INVALID, "InvalidYAML",
+                       "line %d, column %d: leaderElection.namespace must be the name of a "
+                       "namespace: lower-case letters, digits and inner hyphens, at most %d",
+                       namespace->line, namespace->column, CONFIG_NAMESPACE_MAX);
+    memcpy(c->lease_namespace, text.ptr, text.len);
+    c->lease_namespace[text.len] = '\0';
+    return true;
+}
+
 bool config_parse(struct str text, struct config *ret, struct err *e)
 {
-    static const char *const keys[] = {"log", "health", "metrics", "controller", NULL};
+    static const char *const keys[] = {"log",        "health",         "metrics",
+                                       "controller", "leaderElection", NULL};
     config_defaults(ret);
     struct arena arena BERTH_CLEANUP(arena_fini) = ARENA_INIT;
     const struct yaml *root;
@@ -90,7 +130,7 @@ bool config_parse(struct str text, struct config *ret, struct err *e)
            yaml_known_keys(root, "the configuration", keys, e) && read_log(root, ret, e) &&
            read_address(root, "health", "health.address", ret->health_address, e) &&
            read_address(root, "metrics", "metrics.address", ret->metrics_address, e) &&
-           read_controller(root, ret, e);
+           read_controller(root, ret, e) && read_elections(root, ret, e);
 }
 
 bool config_load(const char *path, struct config *ret, struct err *e)

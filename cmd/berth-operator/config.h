@@ -13,13 +13,20 @@
 
 #include <stdbool.h>
 
-enum { CONFIG_MAX_BYTES = 256 * 1024, CONFIG_WORKERS = 4, CONFIG_WORKERS_MAX = 64 };
+enum {
+    CONFIG_MAX_BYTES = 256 * 1024,
+    CONFIG_WORKERS = 4,
+    CONFIG_WORKERS_MAX = 64,
+    CONFIG_NAMESPACE_MAX = 63 /* RFC 1123 label */
+};
 
 struct config {
     enum log_level log_level;
     char health_address[WEB_MAX_LISTEN];
     char metrics_address[WEB_MAX_LISTEN];
     int workers;
+    bool has_elections;
+    char lease_namespace[CONFIG_NAMESPACE_MAX + 1]; /* "": the kubeconfig's or the pod's */
 };
 
 void config_defaults(struct config *c);

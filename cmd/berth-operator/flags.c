@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 static const char usage[] =
-    "usage: berth-operator [--config FILE] [--kubeconfig FILE]\n"
+    "usage: berth-operator [--config FILE] [--kubeconfig FILE] [--once]\n"
     "\n"
     "Keeps Amazon ECR equal to the RegistrySettings and RepositoryCreationTemplate objects of a\n"
     "Kubernetes cluster.\n"
@@ -18,6 +18,9 @@ static const char usage[] =
     "  --config FILE      the configuration; without it every setting has its default\n"
     "  --kubeconfig FILE  how to reach the API server; without it the files in KUBECONFIG, the\n"
     "                     pod's service account or ~/.kube/config\n"
+    "  --once             reconciles everything once and ends: 0 all objects are Ready, 1 not "
+    "all,\n"
+    "                     3 another process leads\n"
     "  --check-config     reads the configuration, says what is wrong with it and ends\n"
     "  --version          prints the version and ends\n"
     "  --help             prints this and ends\n"
@@ -55,6 +58,7 @@ enum flags_result flags_parse(int argc, char *const *argv, struct flags *ret)
     } known[] = {
         {"--config", &ret->config, NULL, NULL},
         {"--kubeconfig", &ret->kubeconfig, NULL, NULL},
+        {"--once", NULL, &ret->is_once, NULL},
         {"--check-config", NULL, &ret->is_check, NULL},
         {"--version", NULL, NULL, "berth-operator " BERTH_VERSION "\n"},
         {"--help", NULL, NULL, usage},

@@ -16,6 +16,7 @@ struct flags {
     const char *config;     /* NULL: the defaults */
     const char *kubeconfig; /* NULL: KUBECONFIG, the pod's service account, ~/.kube/config */
     bool is_check;          /* --check-config */
+    bool is_once;           /* --once */
 };
 
 /* Strings point into argv. */

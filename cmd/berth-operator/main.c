@@ -9,10 +9,12 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "config.h"
+#include "deadline.h"
 #include "flags.h"
 #include "http/http.h"
 #include "kube/client.h"
 #include "kube/config.h"
+#include "once.h"
 #include "probes.h"
 #include "reconcile/controller.h"
 #include "signals.h"
@@ -23,6 +25,9 @@
 #include <unistd.h>
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* Fixed, so that two installations in one namespace cannot both lead. */
+#define LEASE_NAME "berth-operator"
 
 struct app {
     const struct flags *flags;
@@ -82,31 +87,43 @@ static void serve(struct app *a, struct web_server *server, const char *what)
              KV_CSTR("address", web_server_address(server)));
 }
 
-static bool run_controller(struct app *a, struct signals *signals, struct err *e)
+static int run_controller(struct app *a, struct signals *signals, struct err *e)
 {
-    const struct controller_options o = {.kube = a->kube,
-                                         .credentials = a->credentials,
-                                         .log = a->log,
-                                         .metrics = a->metrics,
-                                         .clock = clock_system(),
-                                         .version = BERTH_VERSION,
-                                         .instance = a->instance,
-                                         .workers = a->config->workers};
+    const char *namespace = a->config->lease_namespace[0] != '\0' ? a->config->lease_namespace
+                                                                  : a->kube_config->namespace.ptr;
+    const struct controller_options o = {
+        .kube = a->kube,
+        .credentials = a->credentials,
+        .log = a->log,
+        .metrics = a->metrics,
+        .clock = clock_system(),
+        .version = BERTH_VERSION,
+        .instance = a->instance,
+        .workers = a->config->workers,
+        .lease_namespace = namespace,
+        .lease_name = a->config->has_elections ? LEASE_NAME : NULL,
+    };
     struct controller *controller;
     if (!controller_start(&o, &controller, e))
-        return false;
+        return EXIT_FAILED;
     probes_set_controller(&a->probes, controller);
-    const int signal_number = signals_wait(signals);
-    log_info(a->log, "stopping", KV_INT("signal", signal_number));
+    int code = EXIT_SUCCESS;
+    if (a->flags->is_once)
+        code = once(controller, signals, a->log);
+    else
+        log_info(a->log, "stopping", KV_INT("signal", signals_wait(signals)));
     probes_set_stopping(&a->probes);
+    struct deadline deadline;
+    deadline_start(&deadline, a->log, code);
     (void)controller_stop(controller);
-    return true;
+    deadline_stop(&deadline);
+    return code;
 }
 
-static bool run(struct app *a, struct signals *signals, struct err *e)
+static int run(struct app *a, struct signals *signals, struct err *e)
 {
     if (!set_up(a, e))
-        return false;
+        return EXIT_FAILED;
     const struct str config = str_from(a->flags->config != NULL ? a->flags->config : "defaults");
     log_info(a->log, "starting", KV_CSTR("version", BERTH_VERSION), KV("config", config),
              KV("kubeconfig", a->kube_config->source), KV("server", a->kube_config->server));
@@ -135,17 +152,17 @@ static int operate(const struct flags *flags, const struct config *config)
                     .metrics = metrics_new()};
     probes_init(&a.probes, a.metrics);
     struct err e = ERR_INIT;
-    const bool ok = run(&a, &signals, &e);
-    if (!ok)
+    const int code = run(&a, &signals, &e);
+    if (err_is_set(&e))
         log_error(a.log, "cannot start", KV_ERR(&e));
     take_down(&a);
-    if (ok)
-        log_info(a.log, "stopped");
+    if (!err_is_set(&e))
+        log_info(a.log, "stopped", KV_INT("code", code));
     probes_fini(&a.probes);
     a.metrics = metrics_free(a.metrics);
     a.log = log_free(a.log);
     signals_stop(&signals);
-    return ok ? EXIT_SUCCESS : EXIT_FAILED;
+    return code;
 }
 
 int main(int argc, char **argv)

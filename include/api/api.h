@@ -46,6 +46,7 @@ struct schema_kind;
 /* of Ready; Reconciling and Stalled carry the same word */
 #define API_REASON_AVAILABLE               "Available"
 #define API_REASON_CREATING                "Creating"
+#define API_REASON_PROGRESSING             "Progressing"
 #define API_REASON_DELETING                "Deleting"
 #define API_REASON_ALREADY_EXISTS          "AlreadyExists"
 #define API_REASON_ACCESS_DENIED           "AccessDenied"

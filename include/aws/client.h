@@ -64,6 +64,7 @@ struct aws_client_options {
     const struct clock *clock;   /* NULL: the system's */
     struct aws_limiter *limiter; /* NULL: none */
     struct metrics *metrics;     /* NULL: none */
+    struct http_cancel *cancel;  /* NULL: none; cuts the exchanges under way within a second */
     /* Copied. */
     struct str region;     /* "eu-west-1" */
     struct str service;    /* the name that is signed; absent: "ecr" */

@@ -39,3 +39,5 @@ void workqueue_shut_down(struct workqueue *q);
 
 /* Keys ready to be worked on, and keys that wait for their date: for metrics. */
 size_t workqueue_depth(struct workqueue *q);
+/* No key is ready or being worked on; some may wait for their date. */
+bool workqueue_is_idle(struct workqueue *q);

@@ -35,6 +35,8 @@
 
 enum { HTTP_MAX_HEADERS = 64, HTTP_MAX_HEADER_BYTES = 64 * 1024 };
 
+struct http_cancel;
+
 struct http_header {
     struct str name; /* compared without case */
     struct str value;
@@ -51,6 +53,9 @@ struct http_request {
     int64_t connect_timeout_ms; /* 0: 5 s */
     int64_t timeout_ms;         /* of the whole exchange; 0: 30 s; streams: 0 is none */
     size_t max_body_bytes;      /* 0: 16 MiB; streams: no limit */
+    /* http_send() only; NULL: none. Once cancelled the exchange ends within a second, as with
+     * http_client_stop(). It outlives the exchange. */
+    struct http_cancel *cancel;
 };
 
 struct http_response {
@@ -72,8 +77,8 @@ struct http_stream_ops {
     bool (*on_data)(void *arg, struct str data);
 };
 
-/* How a stream that another thread wants to end is woken. One may serve several streams. */
-struct http_cancel;
+/* How a stream that another thread wants to end is woken. One may serve several streams, and
+ * exchanges (http_request.cancel). */
 struct http_cancel *http_cancel_new(void) BERTH_NODISCARD;
 /* No stream may be using it. NULL is fine; returns NULL. */
 struct http_cancel *http_cancel_free(struct http_cancel *c);
@@ -117,9 +122,9 @@ struct http_options {
     const char *tls_server_name; /* NULL: the URL's host */
     const char *proxy_url;       /* NULL: as the environment says (HTTPS_PROXY, NO_PROXY); "": none;
                                   * else this one for all, whatever NO_PROXY says */
-    const char *user_agent; /* NULL: none is sent */
-    bool is_insecure; /* does not verify the peer; only where a person asked for it */
-    int max_connections; /* kept for reuse; 0: 8 */
+    const char *user_agent;      /* NULL: none is sent */
+    bool is_insecure;            /* does not verify the peer; only where a person asked for it */
+    int max_connections;         /* kept for reuse; 0: 8 */
 };
 
 /* First thing in main, before any thread. Also makes the process ignore SIGPIPE, which a peer that
@@ -129,8 +134,8 @@ void http_global_init(void);
  * damaged in its frame or alphabet, or a certificate comes without its key. What of the client
  * certificate and its key only a parser can see (damaged DER, a key of another certificate) is the
  * same error at the first https request. */
-bool http_client_new(const struct http_options *o, struct http_client **ret, struct err *e)
-    BERTH_NODISCARD;
+bool http_client_new(const struct http_options *o, struct http_client **ret,
+                     struct err *e) BERTH_NODISCARD;
 /* From now on every http_send() fails with ERR_CANCELLED, also those under way: within a second.
  * Any thread. Streams have a cancel of their own. */
 static inline void http_client_stop(struct http_client *c)

@@ -10,6 +10,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct aws_credentials_provider;
 struct clock;
@@ -24,15 +25,29 @@ struct controller_options {
     struct log *log;
     struct metrics *metrics;
     const struct clock *clock;
-    const char *version; /* for the user agent */
-    const char *instance; /* reportingInstance of events: the pod's name */
+    const char *version;  /* for the user agent */
+    const char *instance; /* the pod's name: reportingInstance of events, the lease's holder */
     int workers;
+    /* The Lease that one of several replicas leads by; NULL: no elections, this process leads. */
+    const char *lease_namespace;
+    const char *lease_name;
 };
 
 /* Starts all threads; returns at once. Fails only where something local is wrong. */
-bool controller_start(const struct controller_options *o, struct controller **ret, struct err *e)
-    BERTH_NODISCARD;
+bool controller_start(const struct controller_options *o, struct controller **ret,
+                      struct err *e) BERTH_NODISCARD;
 /* Both kinds have been listed once: what /readyz asks. Any thread. */
 bool controller_is_synced(struct controller *c);
-/* Stops, waits for what is under way (calls to AWS are cut after 1 s), joins. Returns NULL. */
+/* Stops reconciling (calls to AWS are cut within a second), gives the Lease back, joins. A call to
+ * an API server that does not answer is waited for: up to 30 s. Returns NULL. */
 struct controller *controller_stop(struct controller *c);
+
+enum controller_progress {
+    CONTROLLER_BUSY,    /* something is being listed, read or reconciled, or nobody leads yet */
+    CONTROLLER_FOLLOWS, /* another process leads */
+    CONTROLLER_IDLE     /* what could be done now was done */
+};
+/* How far it is, for a run that ends by itself. A single CONTROLLER_IDLE may fall between an event
+ * and the pass that it causes: ask again. *ret_not_ready: objects whose Ready condition is not True
+ * for their generation. Any thread. */
+enum controller_progress controller_progress(struct controller *c, size_t *ret_not_ready);

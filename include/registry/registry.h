@@ -79,11 +79,14 @@ void registry_configure(struct registry *r, const struct registry_config *config
 uint64_t registry_request_read(struct registry *r, bool with_repositories);
 
 struct registry_state {
+    uint64_t instance;     /* another number for each registry of this process */
     uint64_t sequence;     /* of finished reads, failed ones too */
     bool has_read;         /* templates and wanted settings were read at least once */
     bool has_repositories; /* likewise */
     bool is_failing;       /* the newest read failed: error says why */
     struct err error;
+    bool is_scan_failing; /* the newest listing of repositories failed */
+    struct err scan_error;
     char registry_id[ECR_REGISTRY_ID_MAX + 1]; /* of the newest good read; "" before */
     struct str setting[API_ACCOUNT_SETTINGS];  /* AWS's word, absent where not read; arena */
     size_t templates;
@@ -140,6 +143,7 @@ enum registry_result registry_template_read(struct registry *r, struct str prefi
                                             const struct aws_scope *scope,
                                             struct registry_template *ret,
                                             struct err *e) BERTH_NODISCARD;
+/* answer: the value as AWS has it now. */
 bool registry_setting_put(struct registry *r, size_t setting, struct str value,
-                          const struct aws_scope *scope, char *request_id,
-                          struct err *e) BERTH_NODISCARD;
+                          const struct aws_scope *scope, char answer[static ECR_SETTING_MAX + 1],
+                          char *request_id, struct err *e) BERTH_NODISCARD;

@@ -19,6 +19,9 @@ static const struct api_reason reasons[] = {
     READY(API_REASON_CREATING,
           "The template is being created, or the registry is read for the first "
           "time."),
+    READY(API_REASON_PROGRESSING,
+          "The pass goes on by itself in a moment: AWS is being read, or a template that was taken "
+          "over is being compared."),
     READY(API_REASON_DELETING,
           "The object is being deleted, and another one that claims the prefix is "
           "taking the template over; nothing is to be done."),

@@ -386,6 +386,11 @@ bool api_template_from_aws(const struct json *v, struct arena *a, struct api_tem
         return false;
     if (str_is_empty(ret->spec.prefix))
         return err_set(e, ERR_RETRY, "BadResponse", "unexpected reply: template without a prefix");
+    /* what tells ours from one that somebody made in its place */
+    if (!ret->created_at.has)
+        return err_set(e, ERR_RETRY, "BadResponse",
+                       "unexpected reply: template %.*s without createdAt",
+                       STR_ARG(ret->spec.prefix));
     return true;
 }
 

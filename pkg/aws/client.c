@@ -212,6 +212,7 @@ static bool exchange(const struct call *c, const struct aws_credentials *credent
         .connect_timeout_ms = AWS_CONNECT_TIMEOUT_MS,
         .timeout_ms = left_ms < AWS_ATTEMPT_TIMEOUT_MS ? left_ms : AWS_ATTEMPT_TIMEOUT_MS,
         .max_body_bytes = AWS_REPLY_MAX_BYTES,
+        .cancel = client->o.cancel,
     };
     return http_send(client->o.http, &http, a, ret, e) || err_wrap(e, "%s", c->operation);
 }

@@ -35,6 +35,7 @@ struct workqueue {
     struct entry *first;
     struct entry **last;
     size_t ready_count;
+    size_t working_count;
     struct entry **heap;
     size_t heap_count;
     size_t heap_cap;
@@ -248,6 +249,7 @@ bool workqueue_get(struct workqueue *q, char *key, size_t *ret_len)
         q->ready_count--;
         en->is_ready = false;
         en->is_working = true;
+        q->working_count++;
         memcpy(key, en->key, en->len + 1);
         *ret_len = en->len;
     }
@@ -259,8 +261,9 @@ void workqueue_done(struct workqueue *q, struct str key)
 {
     (void)pthread_mutex_lock(&q->mutex);
     struct entry *en = map_get(q->entries, key);
-    if (en != NULL) {
+    if (en != NULL && en->is_working) {
         en->is_working = false;
+        q->working_count--;
         if (en->is_dirty) {
             en->is_dirty = false;
             make_ready_locked(q, en);
@@ -284,4 +287,12 @@ size_t workqueue_depth(struct workqueue *q)
     size_t n = q->ready_count + q->heap_count;
     (void)pthread_mutex_unlock(&q->mutex);
     return n;
+}
+
+bool workqueue_is_idle(struct workqueue *q)
+{
+    (void)pthread_mutex_lock(&q->mutex);
+    bool is_idle = q->ready_count == 0 && q->working_count == 0;
+    (void)pthread_mutex_unlock(&q->mutex);
+    return is_idle;
 }

@@ -60,6 +60,8 @@ static bool client_send(void *impl, const struct http_request *rq, struct arena 
     *ret = (struct http_response){0};
     if (atomic_load(&c->settings.is_stopped))
         return err_set(e, ERR_CANCELLED, "Cancelled", "the HTTP client was stopped");
+    if (rq->cancel != NULL && http_cancel_is_cancelled(rq->cancel))
+        return err_set(e, ERR_CANCELLED, "Cancelled", "the HTTP request was cancelled");
     CURL *easy = pool_take(c);
     if (easy == NULL)
         return err_set(e, ERR_RETRY, "OutOfMemory", "out of memory for an HTTP request");

@@ -208,7 +208,8 @@ static bool attempt_init(struct attempt *at, struct kube_client *c, const struct
                                    .headers = at->headers,
                                    .body = rq->body,
                                    .timeout_ms = rq->timeout_ms,
-                                   .max_body_bytes = rq->max_body_bytes};
+                                   .max_body_bytes = rq->max_body_bytes,
+                                   .cancel = rq->cancel};
     add_header(at, "Accept", STR("application/json"));
     if (!str_is_null(cred.authorization))
         add_header(at, "Authorization", cred.authorization);

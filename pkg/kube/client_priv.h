@@ -22,9 +22,10 @@ struct client_request {
     struct str url;
     const char *content_type; /* NULL where there is no body */
     struct str body;
-    int64_t timeout_ms;    /* 0: KUBE_TIMEOUT_MS; of a stream: none */
-    size_t max_body_bytes; /* 0: KUBE_ANSWER_MAX_BYTES */
-    const char *what;      /* the call, for messages */
+    int64_t timeout_ms;         /* 0: KUBE_TIMEOUT_MS; of a stream: none */
+    size_t max_body_bytes;      /* 0: KUBE_ANSWER_MAX_BYTES */
+    const char *what;           /* the call, for messages */
+    struct http_cancel *cancel; /* NULL: none; not of streams */
 };
 
 /* An answer of any status is a success, but for a 401 that stays after one refresh, which is
@@ -53,3 +54,19 @@ enum kube_result kube_client_create(struct kube_client *c, const struct kube_res
 enum kube_result kube_client_patch(struct kube_client *c, const struct kube_patch *p,
                                    int64_t timeout_ms, struct kube_object **ret,
                                    struct err *e) BERTH_NODISCARD;
+
+/* One operation on a whole object, with limits of its own. */
+enum client_verb { CLIENT_GET, CLIENT_CREATE, CLIENT_UPDATE };
+struct client_call {
+    enum client_verb verb;
+    const struct kube_resource *resource;
+    const char *namespace; /* NULL: cluster-scoped */
+    const char *name;
+    struct str body;            /* the object; absent for CLIENT_GET */
+    int64_t timeout_ms;         /* 0: KUBE_TIMEOUT_MS */
+    struct http_cancel *cancel; /* NULL: none; once cancelled: ERR_CANCELLED within a second */
+};
+/* Results are those of kube_get() and kube_create(); an update whose metadata.resourceVersion is
+ * old, or whose uid is another's, is KUBE_CONFLICT. */
+enum kube_result kube_client_call(struct kube_client *c, const struct client_call *call,
+                                  struct kube_object **ret, struct err *e) BERTH_NODISCARD;

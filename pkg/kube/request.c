@@ -182,3 +182,28 @@ enum kube_result kube_delete(struct kube_client *c, const struct kube_resource *
     op.rq.content_type = "application/json";
     return run(&op, NULL, e);
 }
+
+enum kube_result kube_client_call(struct kube_client *c, const struct client_call *call,
+                                  struct kube_object **ret, struct err *e)
+{
+    static const struct {
+        const char *verb, *method;
+    } VERBS[] = {[CLIENT_GET] = {"get", "GET"},
+                 [CLIENT_CREATE] = {"create", "POST"},
+                 [CLIENT_UPDATE] = {"update", "PUT"}};
+    struct operation op BERTH_CLEANUP(operation_fini) = {0};
+    struct url_target t = {.resource = call->resource,
+                           .namespace = call->namespace,
+                           .name = call->verb == CLIENT_CREATE ? NULL : call->name};
+    if (ret)
+        *ret = NULL;
+    if (!operation_init(&op, c, VERBS[call->verb].verb, VERBS[call->verb].method, &t, e))
+        return KUBE_FAILED;
+    if (call->verb != CLIENT_GET) {
+        op.rq.body = call->body;
+        op.rq.content_type = "application/json";
+    }
+    op.rq.timeout_ms = call->timeout_ms;
+    op.rq.cancel = call->cancel;
+    return run(&op, ret, e);
+}

@@ -81,17 +81,25 @@ static bool is_transport(const struct err *e)
     return false;
 }
 
-/* Without the request id, which is another one each time: the log has it, and a status that says
- * the same is not written again. */
-static struct str stable_message(const struct err *e)
+/* Without what is another one at each try (request id, number of attempts): the log has it, and a
+ * status that says the same is not written again. */
+static struct str stable_message(const struct err *e, struct arena *a)
 {
-    const char *id = strstr(e->msg, " (request id ");
-    return id != NULL ? str_n(e->msg, (size_t)(id - e->msg)) : str_from(e->msg);
+    char text[ERR_MSG_MAX];
+    memcpy(text, e->msg, sizeof text);
+    char *id = strstr(text, " (request id ");
+    if (id != NULL)
+        *id = '\0';
+    char *attempts = strstr(text, "after ");
+    char *end = attempts != NULL ? strstr(attempts, " attempts: ") : NULL;
+    if (end != NULL && strspn(attempts + 6, "0123456789") == (size_t)(end - attempts - 6))
+        memmove(attempts, end + 11, strlen(end + 11) + 1);
+    return arena_copy(a, str_from(text));
 }
 
-struct verdict verdict_from_error(const struct err *e)
+struct verdict verdict_from_error(const struct err *e, struct arena *a)
 {
-    struct verdict v = {.ready = "False", .is_error = true, .message = stable_message(e)};
+    struct verdict v = {.ready = "False", .is_error = true, .message = stable_message(e, a)};
     v.is_reconciling = true;
     switch (e->cls) {
     case ERR_DENIED:

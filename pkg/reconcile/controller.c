@@ -28,6 +28,8 @@ const struct kube_resource reconcile_templates_resource = {
     .kind = API_TEMPLATE_KIND,
 };
 
+enum { SYNC_POLL_MS = 20 };
+
 /* --- queueing ----------------------------------------------------------------------------------
  */
 
@@ -63,11 +65,21 @@ void reconcile_queue_templates(struct controller *c, struct str registry)
 /* --- what the informers say --------------------------------------------------------------------
  */
 
+void reconcile_queue_registries(struct controller *c)
+{
+    struct kube_objects all BERTH_CLEANUP(kube_objects_fini) = KUBE_OBJECTS_INIT;
+    kube_informer_list(c->settings, &all);
+    for (size_t i = 0; i < all.count; i++)
+        reconcile_queue_registry(c, kube_object_name(all.items[i]), REGISTRY_DEBOUNCE_MS);
+}
+
 static void settings_changed(void *arg, struct str namespace, struct str name, bool is_deleted)
 {
     (void)namespace;
     (void)is_deleted;
     reconcile_queue_registry(arg, name, 0);
+    /* two that claim one account and region give way to each other */
+    reconcile_queue_registries(arg);
 }
 
 /* All who claim what this template claimed or claims have to look again, and so has its registry.
@@ -139,24 +151,98 @@ void access_fini(struct access *a)
     a->registry = registry_unref(a->registry);
 }
 
+static bool has_annotation(const struct kube_object *o, const char *annotation)
+{
+    return str_eq_cstr(kube_object_annotation(o, annotation), "true");
+}
+
 void reconcile_access(struct controller *c, struct str registry, struct access *ret)
 {
+    *ret = (struct access){.gate = GATE_MISSING};
+    struct kube_object *o BERTH_CLEANUP(kube_object_unrefp) =
+        kube_informer_get(c->settings, STR_NULL, registry);
+    if (o == NULL)
+        return;
+    ret->gate = GATE_FRESH; /* until its first pass says more */
+    ret->is_paused = has_annotation(o, API_ANNOTATION_PAUSED);
+    ret->is_read_only = has_annotation(o, API_ANNOTATION_READ_ONLY);
+    ret->is_terminating = kube_object_is_deleting(o);
+    ret->has_finalizer = kube_object_has_finalizer(o, API_FINALIZER);
     (void)pthread_mutex_lock(&c->mutex);
     const struct runtime *rt = map_get(c->runtimes, registry);
     if (rt != NULL) {
-        *ret = rt->access;
+        ret->gate = rt->gate;
         ret->registry = rt->registry != NULL ? registry_ref(rt->registry) : NULL;
-    } else {
-        *ret = (struct access){.gate = GATE_MISSING};
+        memcpy(ret->message, rt->message, sizeof ret->message);
     }
     (void)pthread_mutex_unlock(&c->mutex);
-    if (ret->gate != GATE_MISSING)
-        return;
-    /* the object is there, and its first pass is still to come */
-    struct kube_object *o BERTH_CLEANUP(kube_object_unrefp) =
-        kube_informer_get(c->settings, STR_NULL, registry);
-    if (o != NULL)
-        ret->gate = GATE_FRESH;
+}
+
+/* --- leadership --------------------------------------------------------------------------------
+ */
+
+bool reconcile_leads(const struct controller *c)
+{
+    return c->lease == NULL || kube_lease_is_leader(c->lease);
+}
+
+static void queue_everything(struct controller *c)
+{
+    struct kube_objects all BERTH_CLEANUP(kube_objects_fini) = KUBE_OBJECTS_INIT;
+    kube_informer_list(c->settings, &all);
+    for (size_t i = 0; i < all.count; i++)
+        reconcile_queue_registry(c, kube_object_name(all.items[i]), 0);
+    kube_objects_fini(&all);
+    kube_informer_list(c->templates, &all);
+    for (size_t i = 0; i < all.count; i++)
+        reconcile_queue_template(c, kube_object_name(all.items[i]));
+}
+
+static void started_leading(void *arg)
+{
+    struct controller *c = arg;
+    atomic_fetch_add(&c->term, 1);
+    log_info(c->o.log, "leading", KV_CSTR("identity", kube_lease_identity(c->lease)));
+    queue_everything(c);
+}
+
+static void stopped_leading(void *arg)
+{
+    struct controller *c = arg;
+    log_info(c->o.log, "not leading any more", KV_CSTR("identity", kube_lease_identity(c->lease)));
+    /* registries go on as a follower's */
+    reconcile_queue_registries(c);
+}
+
+static void new_holder(void *arg, struct str holder)
+{
+    struct controller *c = arg;
+    log_info(c->o.log, "the lease has a holder", KV("holder", holder));
+}
+
+static void lease_failed(void *arg, const struct err *e)
+{
+    struct controller *c = arg;
+    log_warn(c->o.log, "the lease cannot be kept or read, trying again",
+             KV_CSTR("reason", e->reason), KV_ERR(e));
+}
+
+static void start_lease(struct controller *c)
+{
+    struct kube_lease_options o = {
+        .client = c->o.kube,
+        .namespace = c->o.lease_namespace,
+        .name = c->o.lease_name,
+        .instance = c->o.instance,
+        .metrics = c->o.metrics,
+        .on_started_leading = started_leading,
+        .on_stopped_leading = stopped_leading,
+        .on_new_holder = new_holder,
+        .on_error = lease_failed,
+        .arg = c,
+    };
+    c->lease = kube_lease_new(&o);
+    kube_lease_start(c->lease);
 }
 
 /* --- workers -----------------------------------------------------------------------------------
@@ -179,10 +265,11 @@ static void run_pass(struct controller *c, struct str key)
     if (pass_begin(&p)) {
         if (is_settings)
             reconcile_settings(&p);
-        else
+        else if (reconcile_leads(c))
             reconcile_template(&p);
     } else if (is_settings) {
         reconcile_settings_gone(c, name);
+        reconcile_queue_registries(c);
     }
     pass_end(&p);
     if (p.is_failed)
@@ -205,7 +292,7 @@ static void work(void *arg)
     size_t len = 0;
     while (workqueue_get(c->queue, key, &len)) {
         /* deciding before both kinds are known would take what is not listed yet for absent */
-        while (!controller_is_synced(c) && !stopper_wait_ms(&c->stopper, 20)) {
+        while (!controller_is_synced(c) && !stopper_wait_ms(&c->stopper, SYNC_POLL_MS)) {
         }
         if (!stopper_is_stopped(&c->stopper))
             run_pass(c, str_n(key, len));
@@ -278,6 +365,8 @@ bool controller_start(const struct controller_options *o, struct controller **re
     c->recorder = kube_recorder_new(&recorder);
     c->settings = informer(c, &reconcile_settings_resource, settings_changed);
     c->templates = informer(c, &reconcile_templates_resource, template_changed);
+    if (o->lease_name != NULL)
+        start_lease(c);
     kube_informer_start(c->settings);
     kube_informer_start(c->templates);
     c->workers = mem_alloc_array((size_t)o->workers, sizeof *c->workers);
@@ -292,9 +381,11 @@ bool controller_is_synced(struct controller *c)
     return kube_informer_has_synced(c->settings) && kube_informer_has_synced(c->templates);
 }
 
-static void runtime_free(void *p)
+void runtime_free(void *p)
 {
     struct runtime *rt = p;
+    if (rt->registry != NULL)
+        registry_stop(rt->registry);
     registry_unref(rt->registry);
     mem_free(rt->uid);
     mem_free(rt->endpoint);
@@ -327,14 +418,17 @@ struct controller *controller_stop(struct controller *c)
         return NULL;
     stopper_stop(&c->stopper);
     workqueue_shut_down(c->queue);
-    /* calls under way are cut; what waits for the rate ends by the stoppers */
-    http_client_stop(c->aws_http);
+    /* cuts calls to AWS */
     stop_registries(c);
     for (int i = 0; i < c->o.workers; i++)
         thread_join(&c->workers[i]);
+    /* what leadership protects has ended: the next one may take over at once */
+    if (c->lease != NULL)
+        kube_lease_release(c->lease);
     kube_informer_free(c->templates);
     kube_informer_free(c->settings);
     kube_recorder_stop(c->recorder);
+    kube_lease_free(c->lease);
     map_free(c->runtimes, runtime_free);
     map_free(c->memories, memory_free);
     claims_free(c->claims);
@@ -344,4 +438,57 @@ struct controller *controller_stop(struct controller *c)
     (void)pthread_mutex_destroy(&c->mutex);
     mem_free(c->workers);
     return mem_free(c);
+}
+
+/* --- running once ------------------------------------------------------------------------------
+ */
+
+static bool is_ready(const struct kube_object *o)
+{
+    const struct json *conditions = json_path(kube_object_json(o), "status.conditions");
+    for (const struct json *it = json_first(conditions); it != NULL; it = json_next(it)) {
+        if (str_eq_cstr(json_str_or_null(json_get(it, "type")), API_CONDITION_READY))
+            return str_eq_cstr(json_str_or_null(json_get(it, "status")), "True") &&
+                   json_i64_or(json_get(it, "observedGeneration"), -1) == kube_object_generation(o);
+    }
+    return false;
+}
+
+static size_t count_not_ready(struct kube_informer *kind)
+{
+    struct kube_objects all BERTH_CLEANUP(kube_objects_fini) = KUBE_OBJECTS_INIT;
+    kube_informer_list(kind, &all);
+    size_t n = 0;
+    for (size_t i = 0; i < all.count; i++)
+        n += !is_ready(all.items[i]);
+    return n;
+}
+
+/* Every registry was read, well or not, since this process leads. */
+static bool has_read_all(struct controller *c)
+{
+    bool has_read = true;
+    size_t settings = kube_informer_count(c->settings);
+    (void)pthread_mutex_lock(&c->mutex);
+    for (struct map_entry *it = map_first(c->runtimes); it != NULL; it = map_next(it)) {
+        const struct runtime *rt = map_value(it);
+        if (rt->registry != NULL &&
+            (rt->term != atomic_load(&c->term) || rt->seen_sequence < rt->needed_sequence))
+            has_read = false;
+    }
+    bool knows_all = map_count(c->runtimes) >= settings;
+    (void)pthread_mutex_unlock(&c->mutex);
+    return has_read && knows_all;
+}
+
+enum controller_progress controller_progress(struct controller *c, size_t *ret_not_ready)
+{
+    *ret_not_ready = 0;
+    if (c->lease != NULL && kube_lease_wait_role(c->lease, 0) == KUBE_LEASE_FOLLOWER)
+        return CONTROLLER_FOLLOWS;
+    if (!controller_is_synced(c) || !reconcile_leads(c) || !has_read_all(c) ||
+        !workqueue_is_idle(c->queue))
+        return CONTROLLER_BUSY;
+    *ret_not_ready = count_not_ready(c->settings) + count_not_ready(c->templates);
+    return CONTROLLER_IDLE;
 }

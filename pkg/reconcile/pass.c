@@ -107,6 +107,7 @@ bool pass_begin(struct pass *p)
     }
     p->memory = memory_of(p->c, p->key, kube_object_uid(p->object));
     p->object = newest(p->c, p->key, p->object);
+    p->generation = kube_object_generation(p->object);
     p->now_ms = clock_unix_ms(p->c->o.clock);
     uint8_t random[(RECONCILE_ID_MAX - 1) / 2];
     crypto_random(random, sizeof random);
@@ -127,15 +128,33 @@ void pass_take_object(struct pass *p, struct kube_object *o)
     set_latest(p, kube_object_ref(o));
 }
 
-/* What a write to the API server came to; logs what is no everyday outcome. */
+/* Does b ask for the same as a? Status and finalizers do not count. */
+static bool is_same_intent(const struct kube_object *a, const struct kube_object *b)
+{
+    static const char *const annotations[] = {API_ANNOTATION_PAUSED, API_ANNOTATION_READ_ONLY};
+    for (size_t i = 0; i < ARRAY_SIZE(annotations); i++) {
+        if (!str_eq(kube_object_annotation(a, annotations[i]),
+                    kube_object_annotation(b, annotations[i])))
+            return false;
+    }
+    return kube_object_generation(a) == kube_object_generation(b) &&
+           kube_object_is_deleting(a) == kube_object_is_deleting(b);
+}
+
+/* What a write to the API server came to; logs what is no everyday outcome. False ends the pass. */
 static bool settled(struct pass *p, enum kube_result result, struct kube_object *o,
                     const char *what, const struct err *e)
 {
     switch (result) {
-    case KUBE_OK:
+    case KUBE_OK: {
+        bool is_same = o == NULL || is_same_intent(p->object, o);
         if (o != NULL)
             pass_take_object(p, o);
-        return true;
+        /* changed under our hands: what was decided does not hold any more */
+        if (!is_same)
+            workqueue_add(p->c->queue, p->key);
+        return is_same;
+    }
     case KUBE_NOT_FOUND:
     case KUBE_CONFLICT:
     case KUBE_EXISTS:
@@ -157,6 +176,8 @@ bool pass_set_finalizer(struct pass *p, bool is_present)
 {
     if (kube_object_has_finalizer(p->object, API_FINALIZER) == is_present)
         return true;
+    if (!reconcile_leads(p->c))
+        return false;
     struct err e = ERR_INIT;
     struct kube_object *o = NULL;
     enum kube_result result = kube_change_finalizer(p->c->o.kube, p->resource, p->object,
@@ -168,6 +189,8 @@ bool pass_apply_status(struct pass *p, struct str status, struct str before)
 {
     if (str_eq(status, before))
         return true;
+    if (!reconcile_leads(p->c))
+        return false;
     struct err e = ERR_INIT;
     struct kube_object *o = NULL;
     enum kube_result result = kube_apply_status(p->c->o.kube, p->resource, p->object,
@@ -188,20 +211,72 @@ bool pass_is_read_only(const struct pass *p)
     return str_eq_cstr(kube_object_annotation(p->object, API_ANNOTATION_READ_ONLY), "true");
 }
 
+void pass_come_again(struct pass *p, int64_t delay_ms)
+{
+    if (delay_ms > 0 && (p->again_ms == 0 || delay_ms < p->again_ms))
+        p->again_ms = delay_ms;
+}
+
 void pass_retry_later(struct pass *p)
 {
-    int shift = p->memory->failures < 16 ? p->memory->failures : 16;
+    struct memory *m = p->memory;
+    int shift = m->failures < 16 ? m->failures : 16;
     int64_t delay = (int64_t)AWS_RETRY_MIN_MS << shift;
-    p->memory->failures++;
-    p->again_ms = delay < AWS_RETRY_MAX_MS ? delay : AWS_RETRY_MAX_MS;
+    if (delay > AWS_RETRY_MAX_MS)
+        delay = AWS_RETRY_MAX_MS;
+    m->failures++;
+    m->retry_at_ms = clock_mono_ms(p->c->o.clock) + delay;
+    m->retry_generation = p->generation;
+    pass_come_again(p, delay);
+}
+
+bool pass_must_wait(struct pass *p)
+{
+    const struct memory *m = p->memory;
+    int64_t left = m->retry_at_ms - clock_mono_ms(p->c->o.clock);
+    if (m->retry_at_ms == 0 || m->retry_generation != p->generation || left <= 0)
+        return false;
+    pass_come_again(p, left);
+    return true;
+}
+
+void pass_succeeded(struct pass *p)
+{
+    p->memory->failures = 0;
+    p->memory->retry_at_ms = 0;
 }
 
 struct aws_scope pass_scope(struct pass *p)
 {
-    return (struct aws_scope){
+    struct aws_scope scope = {
         .stopper = &p->c->stopper,
         .user_agent_suffix = arena_printf(&p->arena, " reconcile/%s", p->id),
     };
+    /* no call lasts longer than this process is certain to lead */
+    if (p->c->lease != NULL)
+        scope.deadline_mono_ms = clock_mono_ms(p->c->o.clock) + kube_lease_left_ms(p->c->lease);
+    return scope;
+}
+
+/* Asks for a read on behalf of the annotation's value, once. */
+static void request(struct pass *p, struct registry *registry, struct str wanted, uint64_t instance,
+                    bool with_repositories)
+{
+    struct memory *m = p->memory;
+    bool is_new = m->requested == NULL || !str_eq_cstr(wanted, m->requested);
+    if (!is_new && m->requested_instance == instance)
+        return;
+    if (is_new) {
+        mem_free(m->requested);
+        m->requested = mem_dup(wanted.ptr, wanted.len);
+        /* whoever asks has reason to think that it would go better now */
+        m->refused_generation = -1;
+        m->is_not_converging = false;
+        pass_succeeded(p);
+    }
+    m->requested_instance = instance;
+    m->requested_sequence =
+        registry != NULL ? registry_request_read(registry, with_repositories) : 0;
 }
 
 struct str pass_handled(struct pass *p, struct registry *registry, struct str last_handled,
@@ -209,22 +284,14 @@ struct str pass_handled(struct pass *p, struct registry *registry, struct str la
 {
     struct str wanted = arena_copy(
         &p->arena, kube_object_annotation(p->object, API_ANNOTATION_RECONCILE_REQUESTED));
+    wanted = str_cut_utf8(wanted, REQUESTED_AT_MAX);
     if (str_is_null(wanted) || str_eq(wanted, last_handled))
         return last_handled;
-    struct memory *m = p->memory;
-    if (m->requested == NULL || !str_eq_cstr(wanted, m->requested)) {
-        mem_free(m->requested);
-        m->requested = mem_dup(wanted.ptr, wanted.len);
-        /* whoever asks has reason to think that it would go better now */
-        m->refused_generation = -1;
-        m->is_not_converging = false;
-        m->failures = 0;
-        m->requested_sequence =
-            registry != NULL ? registry_request_read(registry, with_repositories) : 0;
-    }
+    struct registry_state state = {0};
+    if (registry != NULL)
+        registry_state(registry, &p->arena, &state);
+    request(p, registry, wanted, state.instance, with_repositories);
     if (registry == NULL)
         return wanted;
-    struct registry_state state;
-    registry_state(registry, &p->arena, &state);
-    return state.sequence >= m->requested_sequence ? wanted : last_handled;
+    return state.sequence >= p->memory->requested_sequence ? wanted : last_handled;
 }

@@ -20,9 +20,12 @@
 #include "kube/client.h"
 #include "kube/events.h"
 #include "kube/informer.h"
+#include "kube/lease.h"
 #include "kube/object.h"
 #include "reconcile/controller.h"
 #include "registry/registry.h"
+
+#include <stdatomic.h>
 
 enum {
     RECONCILE_ID_MAX = 17,
@@ -32,7 +35,9 @@ enum {
     REGISTRY_DEBOUNCE_MS = 200, /* many templates change at once: one pass for all */
     STATUS_MAX = 512 * 1024,    /* bytes of a status */
     WAIT_MAX_MS = 300000,       /* a waiting object is looked at again at least this often */
-    CREATED_BEFORE_TOLERANCE_MS = 60000 /* clocks of AWS and ours */
+    CREATED_BEFORE_TOLERANCE_MS = 300000, /* clocks of AWS and ours */
+    REQUESTED_AT_MAX = 1024,              /* of the annotation; the status takes no more */
+    REGISTRY_HELD_MS = 100                /* until the registry's finalizer is seen */
 };
 
 #define FIELD_MANAGER_STATUS "berth-operator-status"
@@ -41,8 +46,8 @@ enum {
 
 enum gate {
     GATE_MISSING,   /* there is no such RegistrySettings */
-    GATE_NOT_READY, /* it cannot be used: invalid, in conflict, the wrong account, being deleted */
-    GATE_FRESH,     /* its first read is under way */
+    GATE_NOT_READY, /* it cannot be used: invalid, paused, in conflict, the wrong account */
+    GATE_FRESH,     /* the read that decides is under way */
     GATE_FAILING,   /* reads fail; what was read last is known (or nothing, before the first) */
     GATE_OPEN
 };
@@ -50,9 +55,11 @@ enum gate {
 struct access {
     struct registry *registry; /* a reference, or NULL; access_fini() drops it */
     enum gate gate;
+    /* of the RegistrySettings as it is now, whatever its last pass saw */
     bool is_paused;
     bool is_read_only;
     bool is_terminating;
+    bool has_finalizer;
     char message[512]; /* why it is not open; for people */
 };
 
@@ -62,8 +69,15 @@ struct runtime {
     struct registry *registry;
     char *uid;
     char *endpoint;
-    struct access access; /* .registry is unused */
+    enum gate gate;
+    char message[512];
+    /* what the templates were last queued for */
+    bool was_paused;
+    bool was_read_only;
     uint64_t seen_sequence;
+    /* decisions need a read that began in this term of leadership */
+    uint64_t term;
+    uint64_t needed_sequence;
 };
 
 /* What is remembered of one object between passes; a restart may forget all of it. */
@@ -75,14 +89,19 @@ struct memory {
     /* AWS refused this generation as invalid: not sent again until it changes */
     int64_t refused_generation;
     char refused_message[ERR_MSG_MAX];
-    /* Update's own reply still differed: not written again until spec or AWS change */
+    /* AWS failed a write of this generation: not tried again before that time (monotonic) */
+    int failures;
+    int64_t retry_at_ms;
+    int64_t retry_generation;
+    /* the answer to a write still differed: not written again until spec or AWS change */
     bool is_not_converging;
     int64_t converging_generation;
     int64_t converging_updated_at;
+    char setting_answer[API_ACCOUNT_SETTINGS][ECR_SETTING_MAX + 1];
     /* reconcile-requested-at */
     char *requested;
+    uint64_t requested_instance;
     uint64_t requested_sequence;
-    int failures; /* of writes to AWS in a row */
 };
 
 /* Which template claims which prefix of which registry, by name. */
@@ -91,6 +110,8 @@ struct claims;
 struct controller {
     struct controller_options o;
     struct http_client *aws_http;
+    struct kube_lease *lease;  /* NULL: elections are switched off, this process leads */
+    atomic_uint_fast64_t term; /* grows each time that this process starts to lead */
     struct workqueue *queue;
     struct kube_informer *settings;
     struct kube_informer *templates;
@@ -122,6 +143,7 @@ struct pass {
     struct kube_object *object; /* the newest known; a reference */
     const struct kube_resource *resource;
     int64_t now_ms; /* unix */
+    int64_t generation;
     /* what to do with the key afterwards */
     bool is_failed;   /* kube failed: queue's backoff */
     int64_t again_ms; /* > 0: come back then */
@@ -129,6 +151,10 @@ struct pass {
 
 /* --- controller.c ----------------------------------------------------------------------------- */
 void access_fini(struct access *a);
+/* This process leads at this moment: asked directly before each write. */
+bool reconcile_leads(const struct controller *c);
+/* Queues every RegistrySettings: one that comes, goes or pins its account concerns the others. */
+void reconcile_queue_registries(struct controller *c);
 /* gate is GATE_MISSING where the controller has no such registry. */
 void reconcile_access(struct controller *c, struct str registry, struct access *ret);
 /* Queues all templates of a registry. */
@@ -141,6 +167,7 @@ void reconcile_queue_template(struct controller *c, struct str template);
 bool pass_begin(struct pass *p);
 void pass_end(struct pass *p);
 void memory_free(void *memory);
+void runtime_free(void *runtime);
 /* The newest state of any template, a reference; NULL where it is gone. */
 struct kube_object *reconcile_newest_template(struct controller *c, struct str name);
 /* o (a reference, taken over) is newer than the pass's object. */
@@ -151,8 +178,14 @@ bool pass_set_finalizer(struct pass *p, bool is_present);
 bool pass_apply_status(struct pass *p, struct str status, struct str before);
 bool pass_is_paused(const struct pass *p);
 bool pass_is_read_only(const struct pass *p);
-/* Come again after a failed write to AWS: 1 s doubling to 5 min. */
+/* Come again after delay_ms, or earlier where that was asked for already. */
+void pass_come_again(struct pass *p, int64_t delay_ms);
+/* A write to AWS failed: none for this generation before 1 s, doubling to 5 min. */
 void pass_retry_later(struct pass *p);
+/* That time has not come: nothing is to be sent to AWS. */
+bool pass_must_wait(struct pass *p);
+/* A write to AWS succeeded, or none was needed. */
+void pass_succeeded(struct pass *p);
 /* The scope of a call to AWS. */
 struct aws_scope pass_scope(struct pass *p);
 /* The annotation reconcile-requested-at where it was not handled yet and has been served by a
@@ -176,8 +209,8 @@ struct schema_list conditions_from(const struct verdict *v, const struct schema_
 /* `before` with Synced=False, ReconcilePaused; everything else stays. */
 struct schema_list conditions_paused(const struct schema_list *before, struct str message,
                                      int64_t generation, int64_t now_ms, struct arena *a);
-/* The reason that an error of AWS means, and whether a retry can help. */
-struct verdict verdict_from_error(const struct err *e);
+/* The reason that an error of AWS means, and whether a retry can help. The message is in a. */
+struct verdict verdict_from_error(const struct err *e, struct arena *a);
 
 /* Does v say something else than Ready in `before` does? Then an event is news. */
 bool verdict_is_news(const struct verdict *v, const struct schema_list *before);

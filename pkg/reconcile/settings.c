@@ -15,28 +15,21 @@
 /* --- the runtime: registry and gate ------------------------------------------------------------
  */
 
-static void runtime_free(struct runtime *rt)
+static void stop_and_unref(struct registry *registry)
 {
-    if (rt->registry != NULL)
-        registry_stop(rt->registry);
-    registry_unref(rt->registry);
-    mem_free(rt->uid);
-    mem_free(rt->endpoint);
-    mem_free(rt);
+    if (registry == NULL)
+        return;
+    registry_stop(registry);
+    registry_unref(registry);
 }
 
-static void drop_runtime(struct controller *c, struct str name)
+void reconcile_settings_gone(struct controller *c, struct str name)
 {
     (void)pthread_mutex_lock(&c->mutex);
     struct runtime *rt = map_remove(c->runtimes, name);
     (void)pthread_mutex_unlock(&c->mutex);
     if (rt != NULL)
         runtime_free(rt);
-}
-
-void reconcile_settings_gone(struct controller *c, struct str name)
-{
-    drop_runtime(c, name);
     reconcile_queue_templates(c, name);
 }
 
@@ -45,11 +38,14 @@ static void on_read(void *arg, struct str name)
     reconcile_queue_registry(arg, name, 0);
 }
 
-static struct registry_config config_of(const struct api_settings_spec *spec)
+static struct registry_config config_of(const struct settings_pass *s)
 {
+    const struct api_settings_spec *spec = &s->spec;
+    int64_t scan_ms = api_settings_repository_scan_interval_ms(spec);
     struct registry_config config = {
-        .drift_interval_ms = api_settings_drift_interval_ms(spec),
-        .scan_interval_ms = api_settings_repository_scan_interval_ms(spec),
+        /* drift is mended by the leader: a follower only keeps its snapshot */
+        .drift_interval_ms = s->leads ? api_settings_drift_interval_ms(spec) : scan_ms,
+        .scan_interval_ms = scan_ms,
         .requests_per_second = api_settings_requests_per_second(spec),
     };
     for (size_t i = 0; i < API_ACCOUNT_SETTINGS; i++)
@@ -72,73 +68,107 @@ static bool start_registry(struct settings_pass *s, struct registry **ret, struc
         .on_read = on_read,
         .arg = c,
     };
-    struct registry_config config = config_of(&s->spec);
+    struct registry_config config = config_of(s);
     if (!registry_new(&o, &config, ret, e))
         return false;
     registry_start(*ret);
     return true;
 }
 
-/* The runtime of this very object and endpoint, made where there is none. s->registry is its
- * registry. */
-static bool ensure_runtime(struct settings_pass *s, struct err *e)
+/* The runtime of that name, made where there is none. */
+static struct runtime *runtime_locked(struct settings_pass *s)
 {
-    struct controller *c = s->p->c;
-    struct str uid = kube_object_uid(s->p->object);
-    (void)pthread_mutex_lock(&c->mutex);
-    struct runtime *rt = map_get(c->runtimes, s->p->name);
-    bool is_same = rt != NULL && rt->registry != NULL && str_eq_cstr(uid, rt->uid) &&
-                   str_eq_cstr(s->spec.endpoint, rt->endpoint);
-    s->registry = is_same ? registry_ref(rt->registry) : NULL;
-    (void)pthread_mutex_unlock(&c->mutex);
-    if (is_same) {
-        struct registry_config config = config_of(&s->spec);
-        registry_configure(s->registry, &config);
-        return true;
+    struct runtime *rt = map_get(s->p->c->runtimes, s->p->name);
+    if (rt == NULL) {
+        rt = mem_alloc(sizeof *rt);
+        rt->gate = GATE_FRESH;
+        (void)map_put(s->p->c->runtimes, s->p->name, rt);
     }
-    drop_runtime(c, s->p->name);
-    struct registry *registry = NULL;
-    if (!start_registry(s, &registry, e))
+    return rt;
+}
+
+static bool is_registry_of(const struct runtime *rt, const struct settings_pass *s)
+{
+    return rt->registry != NULL && str_eq_cstr(kube_object_uid(s->p->object), rt->uid) &&
+           str_eq_cstr(s->spec.endpoint, rt->endpoint);
+}
+
+/* The first term in which this process leads needs a read of its own: what a follower knows may be
+ * as old as its scan interval. */
+static void begin_term(struct settings_pass *s, struct runtime *rt, uint64_t sequence)
+{
+    (void)pthread_mutex_lock(&s->p->c->mutex);
+    rt->term = atomic_load(&s->p->c->term);
+    rt->needed_sequence = sequence;
+    s->needed_sequence = sequence;
+    (void)pthread_mutex_unlock(&s->p->c->mutex);
+}
+
+static bool replace_registry(struct settings_pass *s, struct runtime *rt, struct err *e)
+{
+    struct registry *fresh = NULL;
+    if (!start_registry(s, &fresh, e))
         return false;
-    rt = mem_alloc(sizeof *rt);
-    rt->registry = registry;
+    struct str uid = kube_object_uid(s->p->object);
+    (void)pthread_mutex_lock(&s->p->c->mutex);
+    struct registry *old = rt->registry;
+    rt->registry = fresh;
+    rt->gate = GATE_FRESH;
+    mem_free(rt->uid);
+    mem_free(rt->endpoint);
     rt->uid = mem_dup(uid.ptr, uid.len);
     rt->endpoint = mem_dup(s->spec.endpoint.ptr, s->spec.endpoint.len);
-    rt->access.gate = GATE_FRESH;
-    s->registry = registry_ref(registry);
-    (void)pthread_mutex_lock(&c->mutex);
-    (void)map_put(c->runtimes, s->p->name, rt);
-    (void)pthread_mutex_unlock(&c->mutex);
+    (void)pthread_mutex_unlock(&s->p->c->mutex);
+    stop_and_unref(old);
+    s->registry = registry_ref(fresh);
+    begin_term(s, rt, 1);
     return true;
 }
 
-/* Opens or closes the gate; templates look again where it moved or something new was read. */
+/* A registry for this very object and endpoint, with the configuration of the spec. The runtime
+ * stays in the map while its key is with this worker. */
+static bool ensure_registry(struct settings_pass *s, struct err *e)
+{
+    struct controller *c = s->p->c;
+    (void)pthread_mutex_lock(&c->mutex);
+    struct runtime *rt = runtime_locked(s);
+    bool is_kept = is_registry_of(rt, s);
+    s->registry = is_kept ? registry_ref(rt->registry) : NULL;
+    bool is_new_term = s->leads && rt->term != atomic_load(&c->term);
+    s->needed_sequence = rt->needed_sequence;
+    (void)pthread_mutex_unlock(&c->mutex);
+    if (!is_kept)
+        return replace_registry(s, rt, e);
+    struct registry_config config = config_of(s);
+    registry_configure(s->registry, &config);
+    if (is_new_term)
+        begin_term(s, rt, registry_request_read(s->registry, false));
+    return true;
+}
+
+/* Opens or closes the gate; templates look again where it moved or something new was read. Without
+ * a registry (paused, invalid) the old one is stopped. */
 static void set_gate(struct settings_pass *s, enum gate gate, struct str message)
 {
     struct controller *c = s->p->c;
-    struct access now = {
-        .gate = gate,
-        .is_paused = pass_is_paused(s->p),
-        .is_read_only = pass_is_read_only(s->p),
-        .is_terminating = kube_object_is_deleting(s->p->object),
-    };
-    message = str_cut_utf8(message, sizeof now.message - 1);
-    if (message.len != 0)
-        memcpy(now.message, message.ptr, message.len);
+    bool is_paused = pass_is_paused(s->p);
+    bool is_read_only = pass_is_read_only(s->p);
+    message = str_cut_utf8(message, sizeof((struct runtime *)NULL)->message - 1);
     (void)pthread_mutex_lock(&c->mutex);
-    struct runtime *rt = map_get(c->runtimes, s->p->name);
-    if (rt == NULL) {
-        rt = mem_alloc(sizeof *rt);
-        rt->uid = mem_dup("", 0);
-        rt->endpoint = mem_dup("", 0);
-        (void)map_put(c->runtimes, s->p->name, rt);
-    }
-    bool has_moved = rt->access.gate != now.gate || rt->access.is_paused != now.is_paused ||
-                     rt->access.is_read_only != now.is_read_only ||
-                     rt->seen_sequence != s->state.sequence;
-    rt->access = now;
+    struct runtime *rt = runtime_locked(s);
+    bool has_moved = rt->gate != gate || rt->was_paused != is_paused ||
+                     rt->was_read_only != is_read_only || rt->seen_sequence != s->state.sequence ||
+                     !str_eq_cstr(message, rt->message);
+    rt->gate = gate;
+    rt->was_paused = is_paused;
+    rt->was_read_only = is_read_only;
     rt->seen_sequence = s->state.sequence;
+    if (message.len != 0)
+        memcpy(rt->message, message.ptr, message.len);
+    rt->message[message.len] = '\0';
+    struct registry *old = s->registry == NULL ? TAKE(rt->registry) : NULL;
     (void)pthread_mutex_unlock(&c->mutex);
+    stop_and_unref(old);
     if (has_moved)
         reconcile_queue_templates(c, s->p->name);
 }
@@ -167,31 +197,41 @@ static bool can_wait(struct settings_pass *s)
     if (!str_eq(encode(s, &without), s->before_text) || s->p->memory->status_written_ms == 0 ||
         since >= COUNTS_EVERY_MS)
         return false;
-    s->p->again_ms = COUNTS_EVERY_MS - since;
+    pass_come_again(s->p, COUNTS_EVERY_MS - since);
     return true;
 }
 
-static void apply(struct settings_pass *s, const struct verdict *v)
+static bool apply(struct settings_pass *s, const struct verdict *v)
 {
     struct pass *p = s->p;
-    int64_t generation = kube_object_generation(p->object);
-    s->status.observed_generation = (struct schema_i64){true, generation};
+    if (!s->leads)
+        return true;
+    s->status.observed_generation = (struct schema_i64){true, p->generation};
     s->status.conditions =
-        conditions_from(v, &s->before.conditions, generation, p->now_ms, &p->arena);
-    if (!can_wait(s))
-        (void)pass_apply_status(p, encode(s, &s->status), s->before_text);
-    if (strcmp(v->ready, "False") == 0 && verdict_is_news(v, &s->before.conditions))
+        conditions_from(v, &s->before.conditions, p->generation, p->now_ms, &p->arena);
+    struct str text = encode(s, &s->status);
+    if (str_eq(text, s->before_text) || can_wait(s))
+        return true;
+    if (!pass_apply_status(p, text, s->before_text))
+        return false;
+    if (strcmp(v->ready, "False") == 0 && (v->is_error || !v->is_reconciling) &&
+        verdict_is_news(v, &s->before.conditions))
         kube_event(p->c->recorder, p->object, KUBE_EVENT_WARNING, v->reason, "Reconcile",
                    v->message);
+    s->before = s->status;
+    s->before_text = text;
+    return true;
 }
 
 static void apply_paused(struct settings_pass *s)
 {
     struct pass *p = s->p;
+    if (!s->leads)
+        return;
     s->status.conditions =
         conditions_paused(&s->before.conditions,
                           STR("paused by annotation " API_ANNOTATION_PAUSED "; remove it to go on"),
-                          kube_object_generation(p->object), p->now_ms, &p->arena);
+                          p->generation, p->now_ms, &p->arena);
     (void)pass_apply_status(p, encode(s, &s->status), s->before_text);
 }
 
@@ -239,7 +279,7 @@ static struct verdict invalid(const struct err *e)
 
 static struct verdict in_use(struct settings_pass *s)
 {
-    struct buf names BERTH_CLEANUP(buf_fini) = BUF_INIT(1024);
+    struct buf names BERTH_CLEANUP(buf_fini) = BUF_INIT(4096);
     for (size_t i = 0; i < s->template_count && i < 10; i++)
         buf_printf(&names, "%s\"%.*s\"", i != 0 ? ", " : "", STR_ARG(s->templates[i]));
     if (s->template_count > 10)
@@ -254,38 +294,74 @@ static struct verdict in_use(struct settings_pass *s)
     };
 }
 
+static struct verdict progressing(void)
+{
+    return (struct verdict){
+        .ready = "False",
+        .reason = API_REASON_PROGRESSING,
+        .message = STR("the registry is being read"),
+        .is_reconciling = true,
+    };
+}
+
+/* A failed read says nothing of the spec, whatever AWS calls it, and is tried again. */
+static struct verdict read_failed(struct settings_pass *s, const struct err *e)
+{
+    struct verdict v = verdict_from_error(e, &s->p->arena);
+    if (v.is_stalled) {
+        v.reason = API_REASON_AWS_ERROR;
+        v.is_stalled = false;
+        v.is_reconciling = true;
+    }
+    return v;
+}
+
+/* The account is noted before anything is written to it: after a crash, other credentials are found
+ * out. */
+static bool pin_account(struct settings_pass *s)
+{
+    s->status.registry_id = str_from(s->state.registry_id);
+    if (!str_is_empty(s->before.registry_id))
+        return true;
+    struct verdict v = progressing();
+    return apply(s, &v);
+}
+
+static void serve(struct settings_pass *s)
+{
+    if (!pin_account(s))
+        return;
+    struct verdict v = {0};
+    bool has_news = settings_put(s, &v);
+    set_gate(s, GATE_OPEN, STR(""));
+    if (!has_news)
+        return;
+    settings_describe(s);
+    if (s->state.is_scan_failing && strcmp(v.ready, "True") == 0)
+        v = read_failed(s, &s->state.scan_error);
+    if (kube_object_is_deleting(s->p->object))
+        v = in_use(s);
+    (void)apply(s, &v);
+}
+
 /* Read well, read badly, or not read yet: the gate and what is said of it. */
 static void judge(struct settings_pass *s)
 {
     struct verdict v = {0};
-    if (settings_check_identity(s, &v)) {
-        set_gate(s, GATE_NOT_READY, v.message);
-        apply(s, &v);
-        return;
-    }
-    if (s->state.is_failing) {
-        v = verdict_from_error(&s->state.error);
-        if (v.is_stalled) {
-            /* a read that AWS or we refuse says nothing of the spec, and is tried again */
-            v.reason = API_REASON_AWS_ERROR;
-            v.is_stalled = false;
-            v.is_reconciling = true;
-        }
-        set_gate(s, GATE_FAILING, v.message);
-        apply(s, &v);
-        return;
-    }
-    if (!s->state.has_read) {
+    if (s->state.sequence < s->needed_sequence) {
         set_gate(s, GATE_FRESH, STR("it is being read"));
         return; /* news in a moment */
     }
-    s->status.registry_id = str_from(s->state.registry_id);
-    v = settings_put(s);
-    set_gate(s, GATE_OPEN, STR(""));
-    settings_describe(s);
-    if (kube_object_is_deleting(s->p->object))
-        v = in_use(s);
-    apply(s, &v);
+    if (settings_check_identity(s, &v)) {
+        set_gate(s, GATE_NOT_READY, v.message);
+        (void)apply(s, &v);
+    } else if (s->state.is_failing) {
+        v = read_failed(s, &s->state.error);
+        set_gate(s, GATE_FAILING, v.message);
+        (void)apply(s, &v);
+    } else {
+        serve(s);
+    }
 }
 
 /* True where the object is being deleted and nothing is left to wait for. */
@@ -293,18 +369,20 @@ static bool finish_deletion(struct settings_pass *s)
 {
     if (!kube_object_is_deleting(s->p->object) || s->template_count != 0)
         return false;
-    if (pass_set_finalizer(s->p, false))
+    if (!s->leads || pass_set_finalizer(s->p, false))
         reconcile_settings_gone(s->p->c, s->p->name);
     return true;
 }
 
 void reconcile_settings(struct pass *p)
 {
-    struct settings_pass s BERTH_CLEANUP(settings_pass_fini) = {.p = p};
+    struct settings_pass s BERTH_CLEANUP(settings_pass_fini) = {
+        .p = p,
+        .leads = reconcile_leads(p->c),
+    };
     if (!begin(&s))
         return;
     if (pass_is_paused(p)) {
-        drop_runtime(p->c, p->name);
         set_gate(&s, GATE_NOT_READY, STR("it is paused"));
         apply_paused(&s);
         return;
@@ -312,14 +390,14 @@ void reconcile_settings(struct pass *p)
     if (finish_deletion(&s))
         return;
     /* the finalizer is what makes its deletion wait for the templates */
-    if (!kube_object_is_deleting(p->object) && !pass_set_finalizer(p, s.template_count != 0))
+    if (s.leads && !kube_object_is_deleting(p->object) &&
+        !pass_set_finalizer(p, s.template_count != 0))
         return;
     struct err e = ERR_INIT;
-    if (!s.is_valid || !ensure_runtime(&s, &e)) {
+    if (!s.is_valid || !ensure_registry(&s, &e)) {
         struct verdict v = invalid(s.is_valid ? &e : &s.invalid);
-        drop_runtime(p->c, p->name);
         set_gate(&s, GATE_NOT_READY, v.message);
-        apply(&s, &v);
+        (void)apply(&s, &v);
         return;
     }
     s.status.last_handled_reconcile_at =

@@ -114,66 +114,114 @@ static struct verdict available(void)
     };
 }
 
+/* It was as declared, and nobody declared anything else since. */
+static bool is_drift(const struct settings_pass *s, size_t i, struct str desired)
+{
+    return s->before.observed_generation.has &&
+           s->before.observed_generation.value == s->p->generation &&
+           str_eq(api_account_setting_get(&s->before.account_settings, i), desired);
+}
+
+static bool put_failed(struct settings_pass *s, const char *name, const struct err *e,
+                       struct verdict *v)
+{
+    struct pass *p = s->p;
+    if (e->cls == ERR_CANCELLED)
+        return false;
+    *v = verdict_from_error(e, &p->arena);
+    log_warn(p->c->o.log, "a call to ECR failed", KV("object", p->key),
+             KV_CSTR("operation", "PutAccountSetting"), KV_CSTR("setting", name),
+             KV_CSTR("class", err_class_name(e->cls)), KV_CSTR("reason", e->reason),
+             KV_CSTR("reconcileID", p->id), KV_ERR(e));
+    pass_retry_later(p);
+    return true;
+}
+
+/* Puts one setting. False: nothing is to be said now. *v is changed where it did not go well. */
 static bool put_one(struct settings_pass *s, size_t i, struct str desired, struct verdict *v)
 {
     struct pass *p = s->p;
+    if (pass_must_wait(p) || !reconcile_leads(p->c))
+        return false;
     struct err e = ERR_INIT;
     struct aws_scope scope = pass_scope(p);
     char request_id[AWS_REQUEST_ID_MAX + 1];
     const char *name = api_account_setting_aws_name(i);
-    /* it was as declared, and nobody declared anything else since */
-    bool is_drift = s->before.observed_generation.has &&
-                    s->before.observed_generation.value == kube_object_generation(p->object) &&
-                    str_eq(api_account_setting_get(&s->before.account_settings, i), desired);
-    if (is_drift)
+    bool was_drift = is_drift(s, i, desired);
+    if (was_drift)
         metric_add(p->c->drift_detected, metric_kind, 1);
-    if (!registry_setting_put(s->registry, i, desired, &scope, request_id, &e)) {
-        if (e.cls == ERR_CANCELLED)
-            return false;
-        *v = verdict_from_error(&e);
-        log_warn(p->c->o.log, "a call to ECR failed", KV("object", p->key),
-                 KV_CSTR("operation", "PutAccountSetting"), KV_CSTR("setting", name),
-                 KV_CSTR("class", err_class_name(e.cls)), KV_CSTR("reason", e.reason), KV_ERR(&e));
-        pass_retry_later(p);
-        return false;
-    }
+    char *answer = p->memory->setting_answer[i];
+    if (!registry_setting_put(s->registry, i, desired, &scope, answer, request_id, &e))
+        return put_failed(s, name, &e, v);
+    p->memory->converging_generation = p->generation;
     log_info(p->c->o.log, "wrote to ECR", KV("object", p->key),
              KV_CSTR("operation", "PutAccountSetting"), KV_CSTR("setting", name),
              KV("value", desired), KV("before", s->state.setting[i]),
              KV_CSTR("requestID", request_id), KV_CSTR("reconcileID", p->id));
-    if (is_drift)
+    if (was_drift)
         metric_add(p->c->drift_corrected, metric_kind, 1);
     kube_eventf(p->c->recorder, p->object, KUBE_EVENT_NORMAL,
-                is_drift ? "DriftCorrected" : "Updated", "Update", "set %s to %.*s, it was %.*s",
+                was_drift ? "DriftCorrected" : "Updated", "Update", "set %s to %.*s, it was %.*s",
                 name, STR_ARG(desired), STR_ARG(s->state.setting[i]));
-    s->state.setting[i] = desired;
+    s->state.setting[i] = arena_copy(&p->arena, str_from(answer));
     return true;
 }
 
-struct verdict settings_put(struct settings_pass *s)
+/* ECR answered our own put of this generation with the value that it still has. */
+static bool is_not_converging(const struct settings_pass *s, size_t i)
 {
-    struct verdict v = available();
+    const struct memory *m = s->p->memory;
+    return m->setting_answer[i][0] != '\0' && m->converging_generation == s->p->generation &&
+           str_eq_cstr(s->state.setting[i], m->setting_answer[i]);
+}
+
+static struct verdict differs(struct settings_pass *s, size_t i, struct str desired,
+                              bool is_read_only)
+{
+    return (struct verdict){
+        .ready = "False",
+        .reason = is_read_only ? API_REASON_DRIFT_DETECTED : API_REASON_NOT_CONVERGING,
+        .message = arena_printf(
+            &s->p->arena,
+            is_read_only ? "read-only, and accountSettings.%s is %.*s instead of %.*s"
+                         : "ECR answers accountSettings.%s with %.*s instead of %.*s; "
+                           "declare what ECR makes of it",
+            api_account_setting_field(i), STR_ARG(s->state.setting[i]), STR_ARG(desired)),
+        .is_stalled = !is_read_only,
+        .is_error = !is_read_only,
+    };
+}
+
+bool settings_put(struct settings_pass *s, struct verdict *v)
+{
+    *v = available();
     bool is_read_only = pass_is_read_only(s->p);
     for (size_t i = 0; i < API_ACCOUNT_SETTINGS; i++) {
         struct str desired = api_account_setting_get(&s->spec.account_settings, i);
-        struct str observed = s->state.setting[i];
-        if (str_is_null(desired) || str_is_null(observed) || str_eq(desired, observed))
+        if (str_is_null(desired))
             continue;
-        if (is_read_only) {
-            v = (struct verdict){
+        if (str_is_null(s->state.setting[i])) {
+            /* named since the last read: the next one is under way */
+            *v = (struct verdict){
                 .ready = "False",
-                .reason = API_REASON_DRIFT_DETECTED,
-                .message = arena_printf(
-                    &s->p->arena, "read-only, and accountSettings.%s is %.*s instead of %.*s",
-                    api_account_setting_field(i), STR_ARG(observed), STR_ARG(desired)),
+                .reason = API_REASON_PROGRESSING,
+                .message = STR("an account setting is being read"),
+                .is_reconciling = true,
             };
-            continue;
+            return true;
         }
-        if (!put_one(s, i, desired, &v))
-            return v;
+        if (str_eq(desired, s->state.setting[i]))
+            continue;
+        if (!is_read_only && !is_not_converging(s, i) && !put_one(s, i, desired, v))
+            return false;
+        if (v->is_error)
+            return true;
+        if (!str_eq(desired, s->state.setting[i]))
+            *v = differs(s, i, desired, is_read_only);
     }
-    s->p->memory->failures = 0;
-    return v;
+    if (strcmp(v->ready, "True") == 0)
+        pass_succeeded(s->p);
+    return true;
 }
 
 /* --- what is said of it ------------------------------------------------------------------------

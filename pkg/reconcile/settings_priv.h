@@ -15,13 +15,16 @@ struct settings_pass {
     struct str before_text;
     struct api_settings_status status;
     struct registry *registry; /* a reference, or NULL */
+    uint64_t needed_sequence;  /* decisions need a read as new as this */
+    bool leads;
     struct registry_state state;
     struct str *templates; /* that refer to it */
     size_t template_count;
 };
 
-/* settings_act.c: puts the account settings that differ, and says what holds then. */
-struct verdict settings_put(struct settings_pass *s);
+/* settings_act.c: puts the account settings that differ; *v says what holds then. False: nothing is
+ * to be said now (stopping, not leading, or waiting to try again). */
+bool settings_put(struct settings_pass *s, struct verdict *v);
 /* Fills the counts and lists of the status. */
 void settings_describe(struct settings_pass *s);
 /* The verdict on whose registry it is: true where *v says why it cannot be used. */

@@ -8,6 +8,8 @@
 #include "json/write.h"
 #include "template_priv.h"
 
+#include <stdio.h>
+
 /* --- gathering ---------------------------------------------------------------------------------
  */
 
@@ -149,14 +151,16 @@ void template_gather_aws(struct template_pass *t)
         return;
     registry_template_get(t->access.registry, t->prefix, &t->aws);
     f->is_in_aws = t->aws.value != NULL;
-    if (!f->is_in_aws || !t->is_valid)
+    if (!f->is_in_aws)
         return;
+    /* deletion needs the date even where the spec is not valid any more */
     f->aws_created_at = value_or_0(t->aws.value->created_at);
+    if (!t->is_valid)
+        return;
     api_template_diff(&t->spec, &t->aws.value->spec, &t->p->arena, &t->diff);
     f->is_different = t->diff.count != 0;
     const struct memory *m = t->p->memory;
-    f->is_not_converging = m->is_not_converging &&
-                           m->converging_generation == kube_object_generation(t->p->object) &&
+    f->is_not_converging = m->is_not_converging && m->converging_generation == t->p->generation &&
                            m->converging_updated_at == value_or_0(t->aws.value->updated_at);
 }
 
@@ -180,6 +184,11 @@ static void gather(struct template_pass *t)
     gather_claims(t);
     gather_ownership(t);
     template_gather_aws(t);
+    /* a registry that is being deleted serves those it has, and takes no new ones */
+    if (t->access.is_terminating && !f->has_ownership && f->gate != GATE_MISSING) {
+        f->gate = GATE_NOT_READY;
+        (void)snprintf(t->access.message, sizeof t->access.message, "it is being deleted");
+    }
 }
 
 /* --- status ------------------------------------------------------------------------------------
@@ -195,30 +204,58 @@ static struct str encode(struct template_pass *t, const struct api_template_stat
     return arena_copy(&t->p->arena, buf_str(&out));
 }
 
-bool template_apply_status(struct template_pass *t, const struct verdict *v)
+/* Would only the count change, and did the status a moment ago? Then it can wait. */
+static bool can_wait(struct template_pass *t)
 {
-    struct pass *p = t->p;
-    int64_t generation = kube_object_generation(p->object);
-    t->status.observed_generation = (struct schema_i64){true, generation};
-    t->status.conditions =
-        conditions_from(v, &t->before.conditions, generation, p->now_ms, &p->arena);
+    struct api_template_status without = t->status;
+    without.repositories = t->before.repositories;
+    int64_t written_ms = t->p->memory->status_written_ms;
+    int64_t since = clock_mono_ms(t->p->c->o.clock) - written_ms;
+    if (written_ms == 0 || since >= COUNTS_EVERY_MS || !str_eq(encode(t, &without), t->before_text))
+        return false;
+    pass_come_again(t->p, COUNTS_EVERY_MS - since);
+    return true;
+}
+
+static bool apply(struct template_pass *t)
+{
     if (t->aws.value != NULL)
         t->status.updated_at = t->aws.value->updated_at;
     if (t->aws.is_covering_known)
         t->status.repositories = (struct schema_i64){true, t->aws.covered};
     struct str text = encode(t, &t->status);
-    if (!pass_apply_status(p, text, t->before_text))
+    if (str_eq(text, t->before_text) || can_wait(t))
+        return true;
+    if (!pass_apply_status(t->p, text, t->before_text))
         return false;
     t->before = t->status;
     t->before_text = text;
     return true;
 }
 
+bool template_apply_status(struct template_pass *t, const struct verdict *v)
+{
+    struct pass *p = t->p;
+    t->status.observed_generation = (struct schema_i64){true, p->generation};
+    t->status.conditions =
+        conditions_from(v, &t->before.conditions, p->generation, p->now_ms, &p->arena);
+    return apply(t);
+}
+
+bool template_apply_ownership(struct template_pass *t, const struct verdict *v)
+{
+    if (t->p->memory->failures == 0)
+        return template_apply_status(t, v);
+    t->status.observed_generation = t->before.observed_generation;
+    t->status.conditions = t->before.conditions;
+    return apply(t);
+}
+
 static void apply_paused(struct template_pass *t, struct str message)
 {
     struct pass *p = t->p;
-    t->status.conditions = conditions_paused(
-        &t->before.conditions, message, kube_object_generation(p->object), p->now_ms, &p->arena);
+    t->status.conditions =
+        conditions_paused(&t->before.conditions, message, p->generation, p->now_ms, &p->arena);
     (void)pass_apply_status(p, encode(t, &t->status), t->before_text);
 }
 
@@ -314,5 +351,5 @@ void reconcile_template(struct pass *p)
         if (!template_act(&t, template_decide(&t.facts)))
             return;
     }
-    p->again_ms = AWS_RETRY_MIN_MS;
+    pass_come_again(p, AWS_RETRY_MIN_MS);
 }

@@ -81,24 +81,36 @@ static bool finish(struct template_pass *t, const struct verdict *v)
     return false;
 }
 
-/* A write to AWS failed. */
-static bool fail(struct template_pass *t, const char *operation, const struct err *e)
+/* A call to AWS failed. is_spec_at_fault: an answer that calls the request invalid means the spec.
+ */
+static bool fail(struct template_pass *t, const char *operation, const struct err *e,
+                 bool is_spec_at_fault)
 {
     struct pass *p = t->p;
     if (e->cls == ERR_CANCELLED)
         return false;
-    struct verdict v = verdict_from_error(e);
+    if (strcmp(e->reason, "RateLimited") == 0) {
+        /* not sent: others were before us, and our time to lead is short */
+        pass_come_again(p, AWS_RETRY_MIN_MS);
+        return false;
+    }
+    struct verdict v = verdict_from_error(e, &p->arena);
     log_warn(p->c->o.log, "a call to ECR failed", KV("object", p->key),
              KV_CSTR("operation", operation), KV_CSTR("class", err_class_name(e->cls)),
              KV_CSTR("reason", e->reason), KV_CSTR("reconcileID", p->id), KV_ERR(e));
-    warn(t, v.reason, operation, &v);
-    if (e->cls == ERR_INVALID) {
-        p->memory->refused_generation = kube_object_generation(p->object);
+    if (v.is_stalled && is_spec_at_fault) {
+        p->memory->refused_generation = p->generation;
         memcpy(p->memory->refused_message, v.message.ptr, v.message.len);
         p->memory->refused_message[v.message.len] = '\0';
     } else {
+        if (v.is_stalled) {
+            v.reason = API_REASON_AWS_ERROR;
+            v.is_stalled = false;
+            v.is_reconciling = true;
+        }
         pass_retry_later(p);
     }
+    warn(t, v.reason, operation, &v);
     t->status.drift = api_drift_from_diff(&t->diff, &p->arena);
     return finish(t, &v);
 }
@@ -107,7 +119,7 @@ static bool fail(struct template_pass *t, const char *operation, const struct er
 static bool stop_if_refused(struct template_pass *t)
 {
     struct memory *m = t->p->memory;
-    if (m->refused_generation != kube_object_generation(t->p->object))
+    if (m->refused_generation != t->p->generation)
         return false;
     struct verdict v = {
         .ready = "False",
@@ -127,7 +139,7 @@ static bool in_sync(struct template_pass *t)
 {
     struct verdict v = available(t);
     t->status.drift = (struct schema_list){0};
-    t->p->memory->failures = 0;
+    pass_succeeded(t->p);
     return finish(t, &v);
 }
 
@@ -138,8 +150,8 @@ static bool wait_for_registry(struct template_pass *t)
     /* its first read is under way: that is news in a moment, not a state */
     if (t->access.gate == GATE_FRESH && !is_deleting)
         return false;
-    bool is_current = t->before.observed_generation.has &&
-                      t->before.observed_generation.value == kube_object_generation(p->object);
+    bool is_current =
+        t->before.observed_generation.has && t->before.observed_generation.value == p->generation;
     if (t->access.gate == GATE_FAILING && !t->facts.has_read && is_current && !is_deleting)
         return false; /* nothing says that work waits: the RegistrySettings tells of the failure */
     bool is_missing = t->access.gate == GATE_MISSING;
@@ -167,9 +179,15 @@ static bool wait_for_registry(struct template_pass *t)
     };
     if (is_deleting && t->access.gate != GATE_FRESH)
         warn(t, "DeleteFailed", "Delete", &v);
-    p->again_ms = WAIT_MAX_MS;
+    pass_come_again(p, WAIT_MAX_MS);
     (void)template_apply_status(t, &v);
     return false;
+}
+
+static void disown(struct template_pass *t)
+{
+    t->status.ownership = (struct api_ownership){0};
+    t->facts.has_ownership = false;
 }
 
 static bool conflict(struct template_pass *t)
@@ -185,8 +203,7 @@ static bool conflict(struct template_pass *t)
         .is_error = true,
     };
     warn(t, API_REASON_CONFLICT, "Reconcile", &v);
-    t->status.ownership = (struct api_ownership){0};
-    t->facts.has_ownership = false;
+    disown(t);
     t->status.drift = (struct schema_list){0};
     return finish(t, &v);
 }
@@ -211,8 +228,7 @@ static bool refuse(struct template_pass *t)
         .is_stalled = true,
         .is_error = true,
     };
-    t->status.ownership = (struct api_ownership){0};
-    t->facts.has_ownership = false;
+    disown(t);
     t->status.drift = api_drift_from_diff(&t->diff, &p->arena);
     warn(t, API_REASON_ALREADY_EXISTS, "Adopt", &v);
     return finish(t, &v);
@@ -267,22 +283,37 @@ static void own(struct template_pass *t, const char *origin, struct schema_i64 c
     t->facts.is_adopted = strcmp(origin, API_ORIGIN_ADOPTED) == 0;
 }
 
-static struct verdict working(struct template_pass *t, const char *what)
+static struct verdict working(const char *reason, const char *what)
 {
     return (struct verdict){
         .ready = "False",
-        .reason = API_REASON_CREATING,
-        .message = arena_printf(&t->p->arena, "%s", what),
+        .reason = reason,
+        .message = str_from(what),
         .is_reconciling = true,
     };
 }
 
+/* Before an object owns anything, its RegistrySettings carries the finalizer that makes its
+ * deletion wait: else both could go at once, and nobody would be left to delete the template. */
+static bool is_registry_held(struct template_pass *t)
+{
+    if (t->access.has_finalizer)
+        return true;
+    reconcile_queue_registry(t->p->c, t->registry, 0);
+    pass_come_again(t->p, REGISTRY_HELD_MS);
+    return false;
+}
+
 static bool adopt(struct template_pass *t)
 {
+    if (!is_registry_held(t))
+        return false;
     own(t, API_ORIGIN_ADOPTED, t->aws.value->created_at);
     if (!pass_set_finalizer(t->p, template_wants_finalizer(&t->facts)))
         return false;
-    struct verdict v = t->facts.is_different ? working(t, "adopted; being updated") : available(t);
+    struct verdict v = t->facts.is_different
+                           ? working(API_REASON_PROGRESSING, "adopted; being updated")
+                           : available(t);
     t->status.drift = (struct schema_list){0};
     if (!template_apply_status(t, &v))
         return false;
@@ -302,7 +333,7 @@ static bool inherit(struct template_pass *t)
     t->facts.is_adopted = str_eq_cstr(t->inheritance.origin, API_ORIGIN_ADOPTED);
     if (!pass_set_finalizer(t->p, template_wants_finalizer(&t->facts)))
         return false;
-    struct verdict v = working(t, "taken over; being compared");
+    struct verdict v = working(API_REASON_PROGRESSING, "taken over; being compared");
     if (!template_apply_status(t, &v))
         return false;
     event(t, KUBE_EVENT_NORMAL, "TakenOver", "Adopt",
@@ -323,8 +354,9 @@ static bool hand_over(struct template_pass *t)
                                 STR_ARG(t->heir)),
         .is_reconciling = true,
     };
+    /* its event brings this object back */
     reconcile_queue_template(t->p->c, t->heir);
-    t->p->again_ms = AWS_RETRY_MIN_MS;
+    pass_come_again(t->p, WAIT_MAX_MS);
     (void)template_apply_status(t, &v);
     return false;
 }
@@ -332,7 +364,9 @@ static bool hand_over(struct template_pass *t)
 static bool complete(struct template_pass *t)
 {
     t->status.ownership.created_at = t->aws.value->created_at;
-    struct verdict v = t->facts.is_different ? working(t, "created; being updated") : available(t);
+    struct verdict v = t->facts.is_different
+                           ? working(API_REASON_PROGRESSING, "created; being updated")
+                           : available(t);
     return template_apply_status(t, &v) && t->facts.is_different;
 }
 
@@ -343,12 +377,12 @@ static bool complete(struct template_pass *t)
 static bool written(struct template_pass *t)
 {
     struct memory *m = t->p->memory;
-    m->failures = 0;
+    pass_succeeded(t->p);
     template_gather_aws(t);
     m->is_not_converging = t->facts.is_different;
     if (!t->facts.is_different)
         return in_sync(t);
-    m->converging_generation = kube_object_generation(t->p->object);
+    m->converging_generation = t->p->generation;
     m->converging_updated_at =
         t->aws.value != NULL && t->aws.value->updated_at.has ? t->aws.value->updated_at.value : 0;
     return not_converging(t);
@@ -365,21 +399,31 @@ static bool created_meanwhile(struct template_pass *t, bool may_be_ours)
     enum registry_result result =
         registry_template_read(t->access.registry, t->prefix, &scope, &live, &e);
     if (result == REGISTRY_FAILED)
-        return fail(t, "DescribeRepositoryCreationTemplates", &e);
+        return fail(t, "DescribeRepositoryCreationTemplates", &e, false);
     if (!may_be_ours) {
         t->status.ownership = (struct api_ownership){0};
         t->facts.has_ownership = false;
     }
     if (result == REGISTRY_OK)
         return true;
-    t->p->again_ms = AWS_RETRY_MIN_MS;
+    pass_come_again(t->p, AWS_RETRY_MIN_MS);
     return false;
+}
+
+/* The answer says for certain that nothing was made: the object owns nothing, or what somebody
+ * makes there later would be taken for ours. */
+static bool is_certain(const struct err *e, int attempts, bool was_pending)
+{
+    if (was_pending || attempts > 1)
+        return false;
+    return attempts == 0 || e->cls == ERR_DENIED || e->cls == ERR_INVALID || e->cls == ERR_QUOTA ||
+           e->cls == ERR_CREDENTIALS || e->cls == ERR_THROTTLED;
 }
 
 static bool create(struct template_pass *t)
 {
     struct pass *p = t->p;
-    if (stop_if_refused(t))
+    if (stop_if_refused(t) || pass_must_wait(p) || !is_registry_held(t))
         return false;
     bool is_again = t->facts.has_ownership && t->facts.owned_created_at != 0;
     bool was_pending = t->facts.has_ownership && !is_again; /* by a pass that did not end */
@@ -387,9 +431,9 @@ static bool create(struct template_pass *t)
         own(t, API_ORIGIN_CREATED, (struct schema_i64){0});
     if (!pass_set_finalizer(p, template_wants_finalizer(&t->facts)))
         return false;
-    struct verdict v = working(t, "being created in ECR");
+    struct verdict v = working(API_REASON_CREATING, "being created in ECR");
     t->status.drift = (struct schema_list){0};
-    if (!template_apply_status(t, &v))
+    if (!template_apply_ownership(t, &v) || !reconcile_leads(p->c))
         return false;
     struct err e = ERR_INIT;
     struct aws_scope scope = pass_scope(p);
@@ -399,8 +443,11 @@ static bool create(struct template_pass *t)
         registry_template_create(t->access.registry, &t->spec, &scope, &attempts, request_id, &e);
     if (result == REGISTRY_EXISTS)
         return created_meanwhile(t, was_pending || attempts > 1);
-    if (result != REGISTRY_OK)
-        return fail(t, "CreateRepositoryCreationTemplate", &e);
+    if (result != REGISTRY_OK) {
+        if (is_certain(&e, attempts, was_pending))
+            disown(t);
+        return fail(t, "CreateRepositoryCreationTemplate", &e, true);
+    }
     log_write_to_aws(t, "CreateRepositoryCreationTemplate", STR("all"), request_id);
     if (is_again) {
         metric_add(p->c->drift_detected, metric_kind, 1);
@@ -422,14 +469,14 @@ static bool is_drift(const struct template_pass *t)
     const struct api_condition *ready =
         api_condition_find(&t->before.conditions, API_CONDITION_READY);
     return ready != NULL && ready->observed_generation.has &&
-           ready->observed_generation.value == kube_object_generation(t->p->object) &&
+           ready->observed_generation.value == t->p->generation &&
            str_eq_cstr(ready->status, "True");
 }
 
 static bool update(struct template_pass *t)
 {
     struct pass *p = t->p;
-    if (stop_if_refused(t))
+    if (stop_if_refused(t) || pass_must_wait(p) || !reconcile_leads(p->c))
         return false;
     bool was_drift = is_drift(t);
     struct str changed = field_names(t, &t->diff);
@@ -441,13 +488,10 @@ static bool update(struct template_pass *t)
     char request_id[AWS_REQUEST_ID_MAX + 1];
     enum registry_result result = registry_template_update(
         t->access.registry, &t->spec, t->aws.value->spec.prefix, &scope, request_id, &e);
-    if (result == REGISTRY_NOT_FOUND) {
-        /* it vanished since it was read: the read that this asks for says so */
-        (void)registry_request_read(t->access.registry, false);
-        return false;
-    }
+    if (result == REGISTRY_NOT_FOUND)
+        return true; /* it vanished since it was read, which is known now: decide again */
     if (result != REGISTRY_OK)
-        return fail(t, "UpdateRepositoryCreationTemplate", &e);
+        return fail(t, "UpdateRepositoryCreationTemplate", &e, true);
     log_write_to_aws(t, "UpdateRepositoryCreationTemplate", changed, request_id);
     if (was_drift)
         metric_add(p->c->drift_corrected, metric_kind, 1);
@@ -469,13 +513,15 @@ static bool release(struct template_pass *t)
 static bool delete_template(struct template_pass *t)
 {
     struct pass *p = t->p;
+    if (pass_must_wait(p) || !reconcile_leads(p->c))
+        return false;
     struct err e = ERR_INIT;
     struct aws_scope scope = pass_scope(p);
     struct registry_template live BERTH_CLEANUP(registry_template_fini) = {0};
     enum registry_result result =
         registry_template_read(t->access.registry, t->prefix, &scope, &live, &e);
     if (result == REGISTRY_FAILED)
-        return fail(t, "DescribeRepositoryCreationTemplates", &e);
+        return fail(t, "DescribeRepositoryCreationTemplates", &e, false);
     if (result == REGISTRY_NOT_FOUND)
         return release(t);
     bool is_same = live.value->created_at.has == t->aws.value->created_at.has &&
@@ -486,7 +532,7 @@ static bool delete_template(struct template_pass *t)
     result = registry_template_delete(t->access.registry, live.value->spec.prefix, &scope,
                                       request_id, &e);
     if (result == REGISTRY_FAILED)
-        return fail(t, "DeleteRepositoryCreationTemplate", &e);
+        return fail(t, "DeleteRepositoryCreationTemplate", &e, false);
     if (result == REGISTRY_OK) {
         log_write_to_aws(t, "DeleteRepositoryCreationTemplate", STR("all"), request_id);
         event(t, KUBE_EVENT_NORMAL, "Deleted", "Delete",

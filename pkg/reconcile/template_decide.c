@@ -81,7 +81,8 @@ enum template_action template_decide(const struct template_facts *f)
 {
     if (f->is_deleting)
         return decide_deleting(f);
-    if (f->gate == GATE_MISSING || f->gate == GATE_NOT_READY || !f->has_read)
+    if (f->gate == GATE_MISSING || f->gate == GATE_NOT_READY || f->gate == GATE_FRESH ||
+        !f->has_read)
         return TEMPLATE_WAIT;
     if (f->has_lost_claim)
         return f->is_heir && !f->is_read_only ? TEMPLATE_INHERIT : TEMPLATE_CONFLICT;

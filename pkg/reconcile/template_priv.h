@@ -34,5 +34,8 @@ void template_gather_aws(struct template_pass *t);
 /* Conditions from v and the rest of t->status; false: stop here, come again. */
 bool template_apply_status(struct template_pass *t, const struct verdict *v);
 
+/* The same, but conditions that tell of a failure stay while the call is tried again. */
+bool template_apply_ownership(struct template_pass *t, const struct verdict *v);
+
 /* template_act.c: true where the facts have changed and should be looked at again. */
 bool template_act(struct template_pass *t, enum template_action action);

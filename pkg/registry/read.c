@@ -77,7 +77,7 @@ static bool scan_aws(struct registry *r, struct registry_scan *scan, struct err 
 
 /* Takes over read and scan (either may be NULL). */
 static void publish(struct registry *r, struct registry_read *read, struct registry_scan *scan,
-                    const struct err *e)
+                    const struct err *e, const struct err *scan_error)
 {
     (void)pthread_mutex_lock(&r->mutex);
     struct registry_read *old_read = NULL;
@@ -97,6 +97,8 @@ static void publish(struct registry *r, struct registry_read *read, struct regis
         r->covered = registry_cover(r->read, r->scan);
     }
     r->error = *e;
+    if (scan_error != NULL)
+        r->scan_error = *scan_error;
     r->is_reading = false;
     r->sequence++;
     (void)pthread_mutex_unlock(&r->mutex);
@@ -105,26 +107,32 @@ static void publish(struct registry *r, struct registry_read *read, struct regis
     mem_free(old_covered);
 }
 
+static int64_t next_retry(struct schedule *s)
+{
+    s->retry_ms = s->retry_ms != 0 ? s->retry_ms * 2 : REGISTRY_RETRY_MIN_MS;
+    if (s->retry_ms > REGISTRY_RETRY_MAX_MS)
+        s->retry_ms = REGISTRY_RETRY_MAX_MS;
+    return jitter(s->retry_ms);
+}
+
 static void pass(struct registry *r, struct schedule *s, const struct registry_config *config,
                  bool is_scan_due)
 {
     struct err e = ERR_INIT;
-    int64_t now = clock_mono_ms(r->clock);
-    struct registry_read *read = registry_read_new(now);
+    struct err scan_error = ERR_INIT;
+    struct registry_read *read = registry_read_new(clock_mono_ms(r->clock));
     struct registry_scan *scan = NULL;
     if (!read_aws(r, config, read, &e))
         read = registry_read_unref(read);
-    if (read != NULL && is_scan_due) {
+    bool has_scanned = read != NULL && is_scan_due;
+    if (has_scanned) {
         scan = registry_scan_new();
-        if (!scan_aws(r, scan, &e))
+        if (!scan_aws(r, scan, &scan_error))
             scan = registry_scan_free(scan);
     }
-    now = clock_mono_ms(r->clock);
-    if (err_is_set(&e)) {
-        s->retry_ms = s->retry_ms != 0 ? s->retry_ms * 2 : REGISTRY_RETRY_MIN_MS;
-        if (s->retry_ms > REGISTRY_RETRY_MAX_MS)
-            s->retry_ms = REGISTRY_RETRY_MAX_MS;
-        s->read_at = now + jitter(s->retry_ms);
+    int64_t now = clock_mono_ms(r->clock);
+    if (err_is_set(&e) || err_is_set(&scan_error)) {
+        s->read_at = now + next_retry(s);
         if (is_scan_due)
             s->scan_at = s->read_at;
     } else {
@@ -133,7 +141,7 @@ static void pass(struct registry *r, struct schedule *s, const struct registry_c
         if (is_scan_due)
             s->scan_at = now + jitter(config->scan_interval_ms);
     }
-    publish(r, read, scan, &e);
+    publish(r, read, scan, &e, has_scanned ? &scan_error : NULL);
 }
 
 void registry_run(void *arg)

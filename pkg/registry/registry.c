@@ -15,13 +15,16 @@ bool registry_new(const struct registry_options *o, const struct registry_config
                   struct registry **ret, struct err *e)
 {
     *ret = NULL;
+    static atomic_uint_fast64_t instances;
     struct aws_limiter *limiter = aws_limiter_new((double)config->requests_per_second, o->clock);
+    struct http_cancel *cancel = http_cancel_new();
     struct aws_client_options client = {
         .http = o->http,
         .credentials = o->credentials,
         .clock = o->clock,
         .limiter = limiter,
         .metrics = o->metrics,
+        .cancel = cancel,
         .region = o->region,
         .endpoint = o->endpoint,
         .user_agent = o->user_agent,
@@ -29,6 +32,7 @@ bool registry_new(const struct registry_options *o, const struct registry_config
     struct aws_client *c = NULL;
     if (!aws_client_new(&client, &c, e)) {
         aws_limiter_free(limiter);
+        http_cancel_free(cancel);
         return false;
     }
     struct registry *r = mem_alloc(sizeof *r);
@@ -37,6 +41,8 @@ bool registry_new(const struct registry_options *o, const struct registry_config
     r->clock = o->clock;
     r->client = c;
     r->limiter = limiter;
+    r->cancel = cancel;
+    r->instance = atomic_fetch_add(&instances, 1) + 1;
     r->on_read = o->on_read;
     r->arg = o->arg;
     r->config = *config;
@@ -56,6 +62,7 @@ void registry_start(struct registry *r)
 void registry_stop(struct registry *r)
 {
     stopper_stop(&r->stopper);
+    http_cancel_now(r->cancel);
     (void)pthread_mutex_lock(&r->mutex);
     r->is_stopped = true;
     (void)pthread_cond_broadcast(&r->cond);
@@ -76,6 +83,7 @@ struct registry *registry_unref(struct registry *r)
     thread_join(&r->thread);
     aws_client_free(r->client);
     aws_limiter_free(r->limiter);
+    http_cancel_free(r->cancel);
     registry_read_unref(r->read);
     registry_scan_free(r->scan);
     mem_free(r->covered);
@@ -121,8 +129,11 @@ void registry_state(struct registry *r, struct arena *a, struct registry_state *
     ret->sequence = r->sequence;
     ret->has_read = r->read != NULL;
     ret->has_repositories = r->scan != NULL;
+    ret->instance = r->instance;
     ret->is_failing = err_is_set(&r->error);
     ret->error = r->error;
+    ret->is_scan_failing = err_is_set(&r->scan_error);
+    ret->scan_error = r->scan_error;
     if (r->read != NULL) {
         memcpy(ret->registry_id, r->read->registry_id, sizeof ret->registry_id);
         ret->templates = r->read->count;
@@ -186,52 +197,16 @@ struct schema_list registry_prefixes(struct registry *r, struct arena *a)
     return (struct schema_list){prefixes, n};
 }
 
-static int by_size(const void *a, const void *b)
-{
-    const struct api_mount_group *x = a;
-    const struct api_mount_group *y = b;
-    if (x->repositories.value != y->repositories.value)
-        return x->repositories.value < y->repositories.value ? 1 : -1;
-    int c = str_cmp(x->encryption_type, y->encryption_type);
-    return c != 0 ? c : str_cmp(x->kms_key, y->kms_key);
-}
-
-/* One group a pair of encryption type and key, found through a map. */
-static void add_to_group(struct map *groups, const struct registry_repository *repository,
-                         struct arena *a)
-{
-    struct str id = arena_printf(a, "%.*s %.*s", STR_ARG(repository->encryption_type),
-                                 STR_ARG(repository->kms_key));
-    struct api_mount_group *group = map_get(groups, id);
-    if (group == NULL) {
-        group = arena_new(a, struct api_mount_group);
-        group->encryption_type = arena_copy(a, repository->encryption_type);
-        group->kms_key = arena_copy(a, repository->kms_key);
-        group->repositories.has = true;
-        (void)map_put(groups, id, group);
-    }
-    group->repositories.value++;
-}
-
 struct schema_list registry_mount_groups(struct registry *r, struct arena *a)
 {
-    struct arena scratch BERTH_CLEANUP(arena_fini) = ARENA_INIT;
-    struct map *groups = map_new();
     (void)pthread_mutex_lock(&r->mutex);
-    for (size_t i = 0; r->scan != NULL && i < r->scan->count; i++)
-        add_to_group(groups, &r->scan->items[i], &scratch);
-    (void)pthread_mutex_unlock(&r->mutex);
-    size_t count = map_count(groups);
+    size_t count = r->scan != NULL ? r->scan->group_count : 0;
     struct api_mount_group *items = arena_new_array(a, struct api_mount_group, count);
-    size_t n = 0;
-    for (struct map_entry *it = map_first(groups); it != NULL; it = map_next(it)) {
-        items[n] = *(struct api_mount_group *)map_value(it);
-        items[n].encryption_type = arena_copy(a, items[n].encryption_type);
-        items[n].kms_key = arena_copy(a, items[n].kms_key);
-        n++;
+    for (size_t i = 0; i < count; i++) {
+        items[i] = r->scan->groups[i];
+        items[i].encryption_type = arena_copy(a, items[i].encryption_type);
+        items[i].kms_key = arena_copy(a, items[i].kms_key);
     }
-    groups = map_free(groups, NULL);
-    if (count > 1)
-        qsort(items, count, sizeof *items, by_size);
-    return (struct schema_list){items, count < API_MOUNT_GROUPS_MAX ? count : API_MOUNT_GROUPS_MAX};
+    (void)pthread_mutex_unlock(&r->mutex);
+    return (struct schema_list){items, count};
 }

@@ -42,6 +42,8 @@ struct registry_scan {
     struct registry_repository *items;
     size_t count;
     size_t cap;
+    struct api_mount_group *groups; /* the largest first */
+    size_t group_count;
 };
 
 /* What we wrote last for one prefix; value NULL: deleted. */
@@ -65,7 +67,9 @@ struct registry {
     struct aws_limiter *limiter;
     void (*on_read)(void *arg, struct str name);
     void *arg;
+    uint64_t instance;
     struct stopper stopper;
+    struct http_cancel *cancel; /* cuts what is under way when it is stopped */
     struct thread thread;
 
     pthread_mutex_t mutex;
@@ -77,7 +81,8 @@ struct registry {
     int64_t *covered;           /* by index in read->entries; NULL before the first scan */
     struct map *writes;         /* key -> struct registry_write */
     struct registry_setting_write setting_writes[API_ACCOUNT_SETTINGS];
-    struct err error; /* of the newest read; clear when it was good */
+    struct err error;      /* of the newest read; clear when it was good */
+    struct err scan_error; /* of the newest scan, likewise */
     uint64_t sequence;
     bool is_reading;
     bool is_read_due;
@@ -93,7 +98,7 @@ BERTH_DEFINE_CLEANUP(struct registry_read *, registry_read_unref);
 /* Adds one template of an answer; keys are sorted by registry_read_finish(). */
 bool registry_read_add(struct registry_read *read, const struct json *item,
                        struct err *e) BERTH_NODISCARD;
-/* Sorts. ERR_RETRY where AWS lists two templates with one prefix. */
+/* Sorts. Of two spellings of one prefix ("prod", "prod/") the shorter one stays. */
 void registry_read_finish(struct registry_read *read);
 const struct registry_entry *registry_read_find(const struct registry_read *read, struct str key);
 

@@ -7,6 +7,7 @@
 #include "json/json.h"
 #include "registry_priv.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct registry_read *registry_read_new(int64_t started_mono_ms)
@@ -51,14 +52,23 @@ bool registry_read_add(struct registry_read *read, const struct json *item, stru
 
 static int by_key(const void *a, const void *b)
 {
-    return str_cmp(((const struct registry_entry *)a)->key,
-                   ((const struct registry_entry *)b)->key);
+    const struct registry_entry *x = a;
+    const struct registry_entry *y = b;
+    int c = str_cmp(x->key, y->key);
+    return c != 0 ? c : str_cmp(x->observed.spec.prefix, y->observed.spec.prefix);
 }
 
 void registry_read_finish(struct registry_read *read)
 {
-    if (read->count > 1)
-        qsort(read->entries, read->count, sizeof *read->entries, by_key);
+    if (read->count < 2)
+        return;
+    qsort(read->entries, read->count, sizeof *read->entries, by_key);
+    size_t kept = 1;
+    for (size_t i = 1; i < read->count; i++) {
+        if (!str_eq(read->entries[i].key, read->entries[kept - 1].key))
+            read->entries[kept++] = read->entries[i];
+    }
+    read->count = kept;
 }
 
 /* Index of key, or -1. */
@@ -127,10 +137,56 @@ static int by_name(const void *a, const void *b)
                    ((const struct registry_repository *)b)->name);
 }
 
+static int by_size(const void *a, const void *b)
+{
+    const struct api_mount_group *x = a;
+    const struct api_mount_group *y = b;
+    if (x->repositories.value != y->repositories.value)
+        return x->repositories.value < y->repositories.value ? 1 : -1;
+    int c = str_cmp(x->encryption_type, y->encryption_type);
+    return c != 0 ? c : str_cmp(x->kms_key, y->kms_key);
+}
+
+/* One group a pair of encryption type and key, found through a map. */
+static void add_to_group(struct map *groups, const struct registry_repository *repository,
+                         struct arena *a)
+{
+    char id[ECR_KMS_KEY_MAX + 64];
+    int n = snprintf(id, sizeof id, "%.*s %.*s", STR_ARG(repository->encryption_type),
+                     STR_ARG(repository->kms_key));
+    struct str key = str_n(id, n > 0 && (size_t)n < sizeof id ? (size_t)n : 0);
+    struct api_mount_group *group = map_get(groups, key);
+    if (group == NULL) {
+        group = arena_new(a, struct api_mount_group);
+        group->encryption_type = repository->encryption_type;
+        group->kms_key = repository->kms_key;
+        group->repositories.has = true;
+        (void)map_put(groups, key, group);
+    }
+    group->repositories.value++;
+}
+
+/* The groups of repositories that can mount blobs from each other: same encryption, same key. */
+static void group_by_encryption(struct registry_scan *scan)
+{
+    struct map *groups = map_new();
+    for (size_t i = 0; i < scan->count; i++)
+        add_to_group(groups, &scan->items[i], &scan->arena);
+    size_t n = 0;
+    scan->groups = arena_new_array(&scan->arena, struct api_mount_group, map_count(groups));
+    for (struct map_entry *it = map_first(groups); it != NULL; it = map_next(it))
+        scan->groups[n++] = *(struct api_mount_group *)map_value(it);
+    groups = map_free(groups, NULL);
+    if (n > 1)
+        qsort(scan->groups, n, sizeof *scan->groups, by_size);
+    scan->group_count = n < API_MOUNT_GROUPS_MAX ? n : API_MOUNT_GROUPS_MAX;
+}
+
 void registry_scan_finish(struct registry_scan *scan)
 {
     if (scan->count > 1)
         qsort(scan->items, scan->count, sizeof *scan->items, by_name);
+    group_by_encryption(scan);
 }
 
 /* The template that covers a repository, by index, or -1. What ecr_prefix_choose() says with

@@ -108,25 +108,38 @@ static void give(struct registry *r, struct registry_read *value, struct registr
     (void)pthread_mutex_unlock(&r->mutex);
 }
 
-static enum registry_result failed(struct err *e)
+static int64_t created_at_of(struct registry *r, struct str prefix)
 {
-    if (e->cls == ERR_NOT_FOUND) {
-        err_clear(e);
-        return REGISTRY_NOT_FOUND;
-    }
-    return REGISTRY_FAILED;
+    struct registry_template known BERTH_CLEANUP(registry_template_fini) = {0};
+    registry_template_get(r, prefix, &known);
+    return known.value != NULL ? date(known.value->created_at) : 0;
 }
 
-static enum registry_result put(struct registry *r, enum ecr_op op, struct str body,
-                                const struct aws_scope *scope, int *ret_attempts, char *request_id,
-                                struct err *e)
+/* AWS has it not, whatever we wrote or read before. */
+static enum registry_result not_found(struct registry *r, struct str prefix)
+{
+    remember(r, api_prefix_normalise(prefix), NULL, created_at_of(r, prefix));
+    return REGISTRY_NOT_FOUND;
+}
+
+static enum registry_result failed(struct registry *r, struct str prefix, struct err *e)
+{
+    if (e->cls != ERR_NOT_FOUND)
+        return REGISTRY_FAILED;
+    err_clear(e);
+    return not_found(r, prefix);
+}
+
+static enum registry_result put(struct registry *r, enum ecr_op op, struct str prefix,
+                                struct str body, const struct aws_scope *scope, int *ret_attempts,
+                                char *request_id, struct err *e)
 {
     struct aws_reply reply BERTH_CLEANUP(aws_reply_fini) = AWS_REPLY_INIT;
     bool is_ok = ecr_call(r->client, op, body, scope, &reply, e);
     if (ret_attempts != NULL)
         *ret_attempts = reply.attempts;
     if (!is_ok)
-        return failed(e);
+        return failed(r, prefix, e);
     copy_request_id(request_id, &reply);
     struct registry_read *value BERTH_CLEANUP(registry_read_unrefp) =
         registry_read_new(clock_mono_ms(r->clock));
@@ -158,8 +171,8 @@ enum registry_result registry_template_create(struct registry *r,
         (void)err_set(e, ERR_INVALID, "TooLarge", "the template is larger than %d bytes", BODY_MAX);
         return REGISTRY_FAILED;
     }
-    enum registry_result result = put(r, ECR_CREATE_REPOSITORY_CREATION_TEMPLATE, buf_str(&body),
-                                      scope, ret_attempts, request_id, e);
+    enum registry_result result = put(r, ECR_CREATE_REPOSITORY_CREATION_TEMPLATE, spec->prefix,
+                                      buf_str(&body), scope, ret_attempts, request_id, e);
     if (result == REGISTRY_FAILED && e->cls == ERR_CONFLICT) {
         err_clear(e);
         return REGISTRY_EXISTS;
@@ -178,8 +191,8 @@ enum registry_result registry_template_update(struct registry *r,
         (void)err_set(e, ERR_INVALID, "TooLarge", "the template is larger than %d bytes", BODY_MAX);
         return REGISTRY_FAILED;
     }
-    return put(r, ECR_UPDATE_REPOSITORY_CREATION_TEMPLATE, buf_str(&body), scope, NULL, request_id,
-               e);
+    return put(r, ECR_UPDATE_REPOSITORY_CREATION_TEMPLATE, aws_prefix, buf_str(&body), scope, NULL,
+               request_id, e);
 }
 
 static void put_prefix(struct buf *body, struct str prefix, bool is_list)
@@ -203,15 +216,13 @@ enum registry_result registry_template_delete(struct registry *r, struct str aws
     reset(NULL, request_id);
     struct buf body BERTH_CLEANUP(buf_fini) = BUF_INIT(BODY_MAX);
     put_prefix(&body, aws_prefix, false);
-    struct registry_template before BERTH_CLEANUP(registry_template_fini) = {0};
-    registry_template_get(r, aws_prefix, &before);
+    int64_t created_at = created_at_of(r, aws_prefix);
     struct aws_reply reply BERTH_CLEANUP(aws_reply_fini) = AWS_REPLY_INIT;
     if (!ecr_call(r->client, ECR_DELETE_REPOSITORY_CREATION_TEMPLATE, buf_str(&body), scope, &reply,
                   e))
-        return failed(e);
+        return failed(r, aws_prefix, e);
     copy_request_id(request_id, &reply);
-    remember(r, api_prefix_normalise(aws_prefix), NULL,
-             before.value != NULL ? date(before.value->created_at) : 0);
+    remember(r, api_prefix_normalise(aws_prefix), NULL, created_at);
     return REGISTRY_OK;
 }
 
@@ -220,7 +231,7 @@ static bool add_item(void *arg, const struct json *item, struct err *e)
     return registry_read_add(arg, item, e);
 }
 
-/* AWS may spell the prefix with a slash at its end: list by both spellings until one is known. */
+/* By AWS's spelling where it is known: whether ECR takes "prod" for "prod/" is not documented. */
 static bool read_one(struct registry *r, struct str spelling, const struct aws_scope *scope,
                      struct registry_read *value, struct err *e)
 {
@@ -256,24 +267,24 @@ enum registry_result registry_template_read(struct registry *r, struct str prefi
     if (!read_one(r, spelling, scope, value, e))
         return REGISTRY_FAILED;
     if (value->count == 0)
-        return REGISTRY_NOT_FOUND;
+        return not_found(r, prefix);
     remember(r, value->entries[0].key, registry_read_ref(value), 0);
     give(r, value, ret);
     return REGISTRY_OK;
 }
 
 bool registry_setting_put(struct registry *r, size_t setting, struct str value,
-                          const struct aws_scope *scope, char *request_id, struct err *e)
+                          const struct aws_scope *scope, char answer[static ECR_SETTING_MAX + 1],
+                          char *request_id, struct err *e)
 {
     reset(NULL, request_id);
-    char now[ECR_SETTING_MAX + 1];
     if (!ecr_account_setting_put(r->client, scope, str_from(api_account_setting_aws_name(setting)),
-                                 value, now, request_id, e))
+                                 value, answer, request_id, e))
         return false;
     (void)pthread_mutex_lock(&r->mutex);
     struct registry_setting_write *w = &r->setting_writes[setting];
     w->at_mono_ms = clock_mono_ms(r->clock);
-    memcpy(w->value, now, sizeof now);
+    memcpy(w->value, answer, sizeof w->value);
     (void)pthread_mutex_unlock(&r->mutex);
     return true;
 }

@@ -30,6 +30,10 @@ def read_now(kube) -> None:
     kube.annotate(SETTINGS, "default", reconcile_requested_at=str(time.monotonic_ns()))
 
 
+def handled(kube, kind: str, name: str) -> str | None:
+    return kube.get(kind, name)["status"].get("lastHandledReconcileAt")
+
+
 def is_mended(emulator, spec: dict) -> bool:
     objects.assert_equal_in_aws(spec, emulator.template(spec["prefix"]))
     return True
@@ -111,7 +115,7 @@ def test_reconcile_requested_at_on_a_template(kube, emulator):
     kube.annotate(TEMPLATE, "asked", reconcile_requested_at="now")
     wait_for(lambda: is_mended(emulator, template["spec"]), 5, "the template is mended")
     wait_for(
-        lambda: kube.get(TEMPLATE, "asked")["status"].get("lastHandledReconcileAt") == "now",
+        lambda: handled(kube, TEMPLATE, "asked") == "now",
         5,
         "the request is noted in status",
     )
@@ -120,7 +124,7 @@ def test_reconcile_requested_at_on_a_template(kube, emulator):
 def test_reconcile_requested_at_on_the_registry(kube, emulator):
     kube.annotate(SETTINGS, "default", reconcile_requested_at="now")
     wait_for(
-        lambda: kube.get(SETTINGS, "default")["status"].get("lastHandledReconcileAt") == "now",
+        lambda: handled(kube, SETTINGS, "default") == "now",
         5,
         "the request is noted in status",
     )
@@ -132,7 +136,7 @@ def test_read_only_shows_drift_and_mends_when_lifted(kube, emulator):
     kube.annotate(TEMPLATE, "looked-at", read_only="true")
     emulator.mark()
     emulator.ecr.update_repository_creation_template(prefix="looked-at", description="theirs")
-    read_now(kube)
+    kube.annotate(TEMPLATE, "looked-at", reconcile_requested_at="now")
     obj = kube.wait_condition(TEMPLATE, "looked-at", "Ready", "False", "DriftDetected")
     check_conditions(obj)
     assert not condition_of(obj, "Stalled")
@@ -158,7 +162,9 @@ def test_read_only_deletion_releases(kube, emulator):
 
 
 def test_read_only_registry_creates_nothing(kube, emulator):
-    kube.annotate(SETTINGS, "default", read_only="true")
+    kube.annotate(SETTINGS, "default", read_only="true", reconcile_requested_at="now")
+    # two kinds come by two watches: the template must not be seen before the annotation is
+    wait_for(lambda: handled(kube, SETTINGS, "default") == "now", 5, "the annotation is seen")
     kube.create(objects.template("wished"))
     obj = kube.wait_condition(TEMPLATE, "wished", "Ready", "False", "DriftDetected")
     check_conditions(obj)

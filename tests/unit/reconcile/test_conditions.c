@@ -117,10 +117,12 @@ static void test_verdict_of_errors(void **state)
         {ERR_RETRY, "ServerException", API_REASON_AWS_ERROR, false},
         {ERR_BUG, "", API_REASON_AWS_ERROR, false},
     };
+    struct arena a BERTH_CLEANUP(arena_fini) = ARENA_INIT;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct err e = ERR_INIT;
-        assert_false(err_set(&e, cases[i].cls, cases[i].reason, "why (request id %zu)", i));
-        struct verdict v = verdict_from_error(&e);
+        assert_false(err_set(&e, cases[i].cls, cases[i].reason,
+                             "after %zu attempts: why (request id %zu)", i, i));
+        struct verdict v = verdict_from_error(&e, &a);
         assert_string_equal(v.reason, cases[i].want);
         assert_int_equal(v.is_stalled, cases[i].is_stalled);
         assert_int_equal(v.is_reconciling, !cases[i].is_stalled);

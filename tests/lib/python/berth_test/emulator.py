@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The emulator of ECR, as a process, and the clients that tests drive it with: botocore and aws."""
 
+import contextlib
 import dataclasses
 import functools
 import http.client
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.parse
+from collections.abc import Iterator
 from typing import Any
 
 import botocore.config
@@ -37,6 +39,7 @@ class Request:
     error: str | None
     body: dict | None
     user_agent: str
+    fault: int | None = None  # the id of the rule that it fell under
 
     @property
     def is_write(self) -> bool:
@@ -90,6 +93,12 @@ class Emulator:
 
     def stop(self) -> None:
         self.process.stop()
+        if self._temporary:
+            self._temporary.cleanup()
+
+    def kill(self) -> None:
+        """SIGKILL: what it kept with --data is for the next one."""
+        self.process.kill()
         if self._temporary:
             self._temporary.cleanup()
 
@@ -165,6 +174,24 @@ class Emulator:
             raise AssertionError(f"{method} /_emulator/{path}: {response.status} {text}")
         return json.loads(text) if text.strip() else None
 
+    def add_fault(self, match: dict | None = None, **effect: Any) -> int:
+        """Adds a rule, such as add_fault({"operation": "Describe*"}, fail={"status": 503})."""
+        rule = {"match": match, **effect} if match else effect
+        return self.control("POST", "faults", rule)["id"]
+
+    @contextlib.contextmanager
+    def fault(self, match: dict | None = None, **effect: Any) -> Iterator[int]:
+        """A rule for the time of a with statement."""
+        number = self.add_fault(match, **effect)
+        try:
+            yield number
+        finally:
+            self.control("DELETE", f"faults/{number}")
+
+    def faults(self) -> list[dict]:
+        """The rules in order: id, seen, acted, rule."""
+        return self.control("GET", "faults")
+
     def requests(self) -> list[Request]:
         """Every request since mark() (or since the start), the oldest first."""
         return [
@@ -175,6 +202,7 @@ class Emulator:
                 error=e.get("error"),
                 body=e.get("body"),
                 user_agent=e.get("userAgent") or "",
+                fault=e.get("fault"),
             )
             for e in self._log(self._mark)
         ]

@@ -15,7 +15,7 @@ import tarfile
 from berth_test.emulator import Emulator
 
 _CONFIG = "application/vnd.oci.image.config.v1+json"
-_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+_LAYER = "application/vnd.oci.image.layer.v1.tar"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -23,20 +23,26 @@ _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 class Layer:
     blob: bytes
     diff_id: str
+    media_type: str
 
     @property
     def digest(self) -> str:
         return _digest(self.blob)
 
 
-def random_layer(size: int, name: str = "data") -> Layer:
-    """A layer with one file of random bytes."""
+def random_layer(size: int, name: str = "data", is_gzipped: bool = True) -> Layer:
+    """A layer with one file of random bytes. One that is not gzipped is gzipped by skopeo, on its
+    way; then it surely offers to mount it the next time (what is pushed as it is, it offers only
+    where it has read the blob's end before the reply is there: a race, on loopback)."""
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w") as archive:
         info = tarfile.TarInfo(name)
         info.size = size
         archive.addfile(info, io.BytesIO(os.urandom(size)))
-    return Layer(gzip.compress(tar.getvalue(), 1, mtime=0), _digest(tar.getvalue()))
+    blob = tar.getvalue()
+    if not is_gzipped:
+        return Layer(blob, _digest(blob), _LAYER)
+    return Layer(gzip.compress(blob, 1, mtime=0), _digest(blob), _LAYER + "+gzip")
 
 
 def write_layout(directory: pathlib.Path, layers: list[Layer], tag: str = "latest") -> str:
@@ -59,7 +65,7 @@ def write_layout(directory: pathlib.Path, layers: list[Layer], tag: str = "lates
         "schemaVersion": 2,
         "mediaType": _MANIFEST,
         "config": put(json.dumps(config).encode(), _CONFIG),
-        "layers": [put(layer.blob, _LAYER) for layer in layers],
+        "layers": [put(layer.blob, layer.media_type) for layer in layers],
     }
     entry = put(json.dumps(manifest).encode(), _MANIFEST)
     entry["annotations"] = {"org.opencontainers.image.ref.name": tag}
