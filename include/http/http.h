@@ -5,8 +5,8 @@
  * A client is one peer's transport settings (CA, client certificate, proxy, limits) with a pool of
  * connections. HTTP/1.1 only, no redirects, no cookies, no compression, http and https only, TLS
  * from 1.2. Any thread may send or stream. http_send() blocks until the answer is whole, its
- * deadline has passed or http_client_stop() was called (noticed within a second); http_stream()
- * ends within milliseconds of http_cancel_now().
+ * deadline has passed or its cancel was fired (noticed within a second); http_stream() ends within
+ * milliseconds of http_cancel_now().
  *
  * An answer with any status is a success: whoever knows the protocol classifies it.
  *
@@ -53,8 +53,8 @@ struct http_request {
     int64_t connect_timeout_ms; /* 0: 5 s */
     int64_t timeout_ms;         /* of the whole exchange; 0: 30 s; streams: 0 is none */
     size_t max_body_bytes;      /* 0: 16 MiB; streams: no limit */
-    /* http_send() only; NULL: none. Once cancelled the exchange ends within a second, as with
-     * http_client_stop(). It outlives the exchange. */
+    /* http_send() only; NULL: none. Once cancelled the exchange ends within a second. It
+     * outlives the exchange. */
     struct http_cancel *cancel;
 };
 
@@ -99,7 +99,6 @@ struct http_client {
                    struct err *e);
     void (*free)(void *impl);
     void *impl;
-    void (*stop)(void *impl); /* may be NULL: nothing to stop */
 };
 
 static inline bool http_send(const struct http_client *c, const struct http_request *rq,
@@ -136,13 +135,6 @@ void http_global_init(void);
  * same error at the first https request. */
 bool http_client_new(const struct http_options *o, struct http_client **ret,
                      struct err *e) BERTH_NODISCARD;
-/* From now on every http_send() fails with ERR_CANCELLED, also those under way: within a second.
- * Any thread. Streams have a cancel of their own. */
-static inline void http_client_stop(struct http_client *c)
-{
-    if (c->stop != NULL)
-        c->stop(c->impl);
-}
 /* Nobody may be in it. NULL is fine; returns NULL. */
 struct http_client *http_client_free(struct http_client *c);
 BERTH_DEFINE_CLEANUP(struct http_client *, http_client_free);

@@ -58,8 +58,6 @@ static bool client_send(void *impl, const struct http_request *rq, struct arena 
 {
     struct http_pool *c = impl;
     *ret = (struct http_response){0};
-    if (atomic_load(&c->settings.is_stopped))
-        return err_set(e, ERR_CANCELLED, "Cancelled", "the HTTP client was stopped");
     if (rq->cancel != NULL && http_cancel_is_cancelled(rq->cancel))
         return err_set(e, ERR_CANCELLED, "Cancelled", "the HTTP request was cancelled");
     CURL *easy = pool_take(c);
@@ -123,12 +121,6 @@ static bool is_line(const char *text)
     return true;
 }
 
-static void client_stop(void *impl)
-{
-    struct http_pool *c = impl;
-    atomic_store(&c->settings.is_stopped, true);
-}
-
 bool http_client_new(const struct http_options *o, struct http_client **ret, struct err *e)
 {
     *ret = NULL;
@@ -138,8 +130,7 @@ bool http_client_new(const struct http_options *o, struct http_client **ret, str
         return err_set(e, ERR_INVALID, "BadRequest",
                        "user agent, proxy URL and TLS server name must be single lines");
     struct http_pool *c = mem_alloc(sizeof(*c));
-    c->base = (struct http_client){client_send, http_client_stream, client_free, c, client_stop};
-    atomic_init(&c->settings.is_stopped, false);
+    c->base = (struct http_client){client_send, http_client_stream, client_free, c};
     c->idle_max = o->max_connections > 0 ? o->max_connections : HTTP_DEFAULT_CONNECTIONS;
     c->idle = mem_alloc_array((size_t)c->idle_max, sizeof(CURL *));
     pthread_mutex_init(&c->mutex, NULL);

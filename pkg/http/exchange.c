@@ -241,9 +241,7 @@ static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_o
     (void)up;
     const struct http_exchange *x = arg;
     struct http_cancel *cancel = x->rq->cancel;
-    bool is_over = atomic_load(&x->settings->is_stopped) ||
-                   (cancel != NULL && http_cancel_is_cancelled(cancel));
-    return is_over ? 1 : 0;
+    return cancel != NULL && http_cancel_is_cancelled(cancel) ? 1 : 0;
 }
 
 static long timeout_or(int64_t ms, int64_t fallback_ms)

@@ -15,7 +15,6 @@
 #include <curl/curl.h>
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 enum {
     HTTP_DEFAULT_CONNECT_MS = 5000,
@@ -41,7 +40,6 @@ struct http_settings {
     char *proxy_url;
     char *user_agent;
     bool is_insecure;
-    atomic_bool is_stopped; /* the one that changes: whole exchanges end */
 };
 
 enum http_exchange_end {

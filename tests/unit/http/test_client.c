@@ -401,31 +401,6 @@ static void test_pool_keeps_only_so_many(void **state)
 }
 
 /* Stops the client instead of answering. */
-static void stop_client(struct test_server *s, struct test_conn *c)
-{
-    (void)c;
-    http_client_stop(s->arg);
-}
-
-static void test_stop_ends_what_is_under_way(void **state)
-{
-    (void)state;
-    struct test_server s;
-    struct arena a BERTH_CLEANUP(arena_fini) = ARENA_INIT;
-    struct http_response r;
-    struct http_client *c BERTH_CLEANUP(http_client_freep) = plain_client();
-    test_server_start(&s, stop_client, c);
-    struct http_request rq = get_of(url_of(&s, &a, "/"));
-    for (int i = 0; i < 2; i++) { /* the second time nothing is sent */
-        struct err e = ERR_INIT;
-        assert_false(http_send(c, &rq, &a, &r, &e));
-        assert_int_equal(e.cls, ERR_CANCELLED);
-        assert_string_equal(e.reason, "Cancelled");
-    }
-    assert_int_equal(s.requests, 1);
-    test_server_stop(&s);
-}
-
 int main(void)
 {
     http_global_init();
@@ -439,7 +414,6 @@ int main(void)
         cmocka_unit_test(test_closed_keepalive_is_asked_anew),
         cmocka_unit_test(test_handle_with_error_is_not_reused),
         cmocka_unit_test(test_pool_keeps_only_so_many),
-        cmocka_unit_test(test_stop_ends_what_is_under_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
