@@ -10,6 +10,8 @@ scripts=$berth_root/scripts
 
 plan=$("$scripts/venv.sh" --check 2>&1 > /dev/null || true)
 plan+=${plan:+$'\n'}$("$scripts/control-plane.sh" --check 2>&1 > /dev/null || true)
+plan+=${plan:+$'\n'}$("$scripts/promtool.sh" --check 2>&1 > /dev/null || true)
 [ -z "${plan//$'\n'/}" ] || say "setting up once, in $berth_cache:"$'\n'"$plan"
 "$scripts/venv.sh" > /dev/null
 "$scripts/control-plane.sh" > /dev/null
+"$scripts/promtool.sh" > /dev/null

@@ -41,6 +41,18 @@ def test_metrics(kube, emulator, operator):
         assert wanted in names, f"{wanted} is not among {sorted(names)}"
 
 
+def test_promtool_has_nothing_to_say_about_the_metrics(kube, emulator, operator):
+    kube.create(objects.settings(emulator))
+    kube.create(objects.template("judged"))
+    kube.wait_ready(TEMPLATE, "judged")
+    status, text = operator.get("metrics", "/metrics")
+    assert status == 200
+    result = subprocess.run(
+        [paths.promtool(), "check", "metrics"], input=text, capture_output=True, text=True
+    )
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
 def test_aws_away_flips_neither_health_nor_readiness(kube, operator):
     with Emulator() as emulator:
         kube.create(objects.settings(emulator))

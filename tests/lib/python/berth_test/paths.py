@@ -24,3 +24,9 @@ def control_plane_dir() -> pathlib.Path:
     script = SOURCE / "scripts" / "control-plane.sh"
     out = subprocess.run([script], stdout=subprocess.PIPE, text=True, check=True).stdout
     return pathlib.Path(out.strip())
+
+
+def promtool() -> pathlib.Path:
+    script = SOURCE / "scripts" / "promtool.sh"
+    out = subprocess.run([script], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return pathlib.Path(out.strip())
