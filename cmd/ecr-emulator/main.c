@@ -26,6 +26,7 @@ enum option_id {
     OPTION_TLS_CERT,
     OPTION_TLS_KEY,
     OPTION_BLOB_DIR,
+    OPTION_DATA,
     OPTION_BEHAVIOR,
     OPTION_HELP,
     OPTION_VERSION
@@ -39,6 +40,7 @@ static const struct option options[] = {
     {"tls-cert", required_argument, NULL, OPTION_TLS_CERT},
     {"tls-key", required_argument, NULL, OPTION_TLS_KEY},
     {"blob-dir", required_argument, NULL, OPTION_BLOB_DIR},
+    {"data", required_argument, NULL, OPTION_DATA},
     {"behavior", required_argument, NULL, OPTION_BEHAVIOR},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -51,7 +53,7 @@ static const char usage[] =
     "A local Amazon ECR: the control API, STS GetCallerIdentity and the registry API (/v2/) on\n"
     "one listener. Prints one JSON line with \"endpoint\" and \"registry\" when it serves, and "
     "runs\n"
-    "until SIGTERM or SIGINT. Nothing is kept.\n"
+    "until SIGTERM or SIGINT. Nothing is kept without --data.\n"
     "\n"
     "  --listen ADDRESS:PORT          numeric address; port 0: the kernel's choice\n"
     "                                 (default 127.0.0.1:0)\n"
@@ -61,7 +63,10 @@ static const char usage[] =
     "                                 a key pair to accept; may be repeated (default test:test).\n"
     "                                 Others on this machine can see it: never a real one\n"
     "  --tls-cert FILE --tls-key FILE serve HTTPS, from PEM files\n"
-    "  --blob-dir DIR                 where layers are kept while it runs (default $TMPDIR)\n"
+    "  --data DIR                     keep all state in DIR, made if it is absent; what was\n"
+    "                                 answered is there after a crash (default: in memory)\n"
+    "  --blob-dir DIR                 where layers are kept while it runs, without --data\n"
+    "                                 (default $TMPDIR)\n"
     "  --behavior NAME=VALUE          what AWS does not document; may be repeated\n"
     "  --help --version\n"
     "\n"
@@ -129,6 +134,9 @@ static bool set_option(struct emulator_config *cfg, int id, const char *value, s
         return true;
     case OPTION_BLOB_DIR:
         cfg->blob_parent_dir = value;
+        return true;
+    case OPTION_DATA:
+        cfg->data_dir = value;
         return true;
     default:
         return add_behavior(cfg, value, e);
@@ -201,6 +209,7 @@ int main(int argc, char **argv)
     sigaddset(&stop, SIGINT);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a write says EFBIG instead */
     if (!emulator_start(&cfg, &emu, &e)) {
         fprintf(stderr, "ecr-emulator: %s\n", e.msg);
         return e.cls == ERR_INVALID ? EXIT_USAGE : 1;

@@ -4,8 +4,10 @@
  * serves ECR's JSON 1.1 API, STS GetCallerIdentity and the OCI registry API (/v2/).
  *
  * emulator_start() binds and serves on threads of its own; emulator_stop() joins them and removes
- * what was written to disk. State lives in memory, blobs in a temporary directory. What AWS leaves
- * undocumented is a member of struct emulator_behavior, whose zero value is the documented default.
+ * what was written to disk. State lives in memory, blobs in a temporary directory; or both in
+ * data_dir, where they stay, and where what was acknowledged survives a crash at any moment. What
+ * AWS leaves undocumented is a member of struct emulator_behavior, whose zero value is the
+ * documented default.
  *
  * Thread rule: one thread starts and stops an emulator; nothing else is called meanwhile.
  */
@@ -68,6 +70,7 @@ struct emulator_config {
     const char *tls_cert_file; /* PEM; both or neither */
     const char *tls_key_file;
     const char *blob_parent_dir; /* where the temporary directory is made; NULL: $TMPDIR or /tmp */
+    const char *data_dir;        /* made if absent; NULL: nothing is kept. Not with the former */
     struct emulator_credential credentials[EMULATOR_CREDENTIALS_MAX];
     size_t n_credentials; /* 0: test:test */
     struct emulator_behavior behavior;
@@ -77,7 +80,8 @@ struct emulator_config {
 struct emulator;
 
 /* Starts to serve. Views in cfg are copied. ERR_INVALID: a value of cfg is wrong (the message names
- * it); ERR_CONFLICT: the address is taken; ERR_DENIED / ERR_NOT_FOUND: a file or directory. */
+ * it); ERR_CONFLICT: the address is taken, or data_dir is in use, damaged, of a newer format or of
+ * another registry; ERR_DENIED / ERR_NOT_FOUND: a file or directory. */
 bool emulator_start(const struct emulator_config *cfg, struct emulator **ret,
                     struct err *e) BERTH_NODISCARD;
 /* Stops serving, joins its threads, removes the blobs. NULL is fine; returns NULL. */

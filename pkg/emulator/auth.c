@@ -75,6 +75,22 @@ static const struct key_pair *find_pair(const struct emu_auth *a, struct str id,
     return NULL;
 }
 
+bool emu_auth_is_temporary(const struct emu_auth *a, struct str access_key_id)
+{
+    for (size_t i = 0; a != NULL && i < a->n; i++)
+        if (str_eq_cstr(access_key_id, a->pairs[i].id))
+            return a->pairs[i].token != NULL;
+    return false;
+}
+
+struct str emu_auth_claimed_key(struct str authorization)
+{
+    struct sigv4_claim claim;
+    const char *missing = NULL;
+
+    return sigv4_parse(authorization, &claim, &missing) ? claim.access_key_id : STR_NULL;
+}
+
 struct header_list {
     struct sigv4_header headers[EMU_HEADERS_MAX];
     size_t n;
@@ -96,7 +112,8 @@ static bool check_scope(const struct emu_request *r, const struct sigv4_claim *c
                         struct str amz_date, const char *service, struct emu_error *x)
 {
     int64_t signed_ms = 0;
-    int64_t now_ms = clock_unix_ms(r->emu->clock);
+    int64_t skew_ms = r->fault.effect == EMU_FAULT_SKEW ? r->fault.ms : 0;
+    int64_t now_ms = clock_unix_ms(r->emu->clock) + skew_ms;
     char now[CLOCK_TEXT_MAX];
 
     if (!clock_parse_amz(amz_date, &signed_ms))
@@ -210,6 +227,9 @@ bool emu_auth_check(struct emu_request *r, struct str body, const char *service,
                         "The request signature we calculated does not match the signature you "
                         "provided. Check your AWS Secret Access Key and signing method. Consult "
                         "the service documentation for details.");
+    if (r->fault.effect == EMU_FAULT_EXPIRE)
+        return emu_fail(x, EMU_EXPIRED_TOKEN,
+                        "The security token included in the request is expired");
     *ret_is_temporary = pair->token != NULL;
     return true;
 }

@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +61,21 @@ static void free_repository(void *value)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+/* Takes dir. */
+static struct blobs *new_in(char *dir, const struct clock *clock)
+{
+    struct blobs *b = mem_alloc(sizeof(*b));
+    b->clock = clock;
+    b->dir = dir;
+    pthread_mutex_init(&b->mutex, NULL);
+    thread_cond_init(&b->released);
+    b->blobs = map_new();
+    b->repositories = map_new();
+    b->sessions = map_new();
+    b->dead = map_new();
+    return b;
+}
+
 struct blobs *blobs_new(const char *parent, const struct clock *clock, struct err *e)
 {
     if (parent == NULL)
@@ -79,14 +95,17 @@ struct blobs *blobs_new(const char *parent, const struct clock *clock, struct er
         mem_free(dir);
         return NULL;
     }
-    struct blobs *b = mem_alloc(sizeof(*b));
-    b->clock = clock;
-    b->dir = dir;
-    pthread_mutex_init(&b->mutex, NULL);
-    thread_cond_init(&b->released);
-    b->blobs = map_new();
-    b->repositories = map_new();
-    b->sessions = map_new();
+    return new_in(dir, clock);
+}
+
+struct blobs *blobs_open_directory(const char *dir, const struct clock *clock, struct err *e)
+{
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+        err_set_errno(e, errno, "make the directory %s", dir);
+        return NULL;
+    }
+    struct blobs *b = new_in(mem_strdup(dir), clock);
+    b->is_kept = true;
     return b;
 }
 
@@ -109,12 +128,16 @@ struct blobs *blobs_free(struct blobs *b)
 {
     if (b == NULL)
         return NULL;
-    blobs_drop_all(b);
+    pthread_mutex_lock(&b->mutex);
+    blobs_drop_sessions_locked(b, STR_NULL);
+    pthread_mutex_unlock(&b->mutex);
     assert(map_count(b->sessions) == 0);
     map_free(b->sessions, NULL);
     map_free(b->repositories, free_repository);
     map_free(b->blobs, free_plain);
-    remove_directory(b->dir);
+    map_free(b->dead, NULL);
+    if (!b->is_kept)
+        remove_directory(b->dir);
     pthread_cond_destroy(&b->released);
     pthread_mutex_destroy(&b->mutex);
     mem_free(b->dir);
@@ -126,11 +149,13 @@ void blobs_stats(struct blobs *b, struct blobs_stats *ret)
 {
     *ret = (struct blobs_stats){0};
     pthread_mutex_lock(&b->mutex);
-    ret->blobs = map_count(b->blobs);
     ret->sessions = map_count(b->sessions);
     ret->waiting = b->waiting;
     for (struct map_entry *it = map_first(b->blobs); it; it = map_next(it)) {
         const struct blob *blob = map_value(it);
+        if (blob->links + blob->pins == 0)
+            continue; /* it goes soon */
+        ret->blobs++;
         ret->links += blob->links;
         ret->size_bytes += blob->size_bytes;
     }
@@ -166,17 +191,40 @@ static struct blob_link *link_of_locked(struct blobs *b, struct str repository, 
     return r ? map_get(r->links, digest) : NULL;
 }
 
-/* Frees the link; the last one takes the file with it. Readers that have it open keep reading. */
-static void unlink_locked(struct blobs *b, struct blob_link *link)
+struct blob *blobs_add_locked(struct blobs *b, struct str digest, int64_t size_bytes)
 {
-    struct blob *blob = link->blob;
-    mem_free(link);
-    if (--blob->links > 0)
-        return;
+    struct blob *blob = mem_alloc(sizeof(*blob));
+    snprintf(blob->digest, sizeof(blob->digest), "%.*s", STR_ARG(digest));
+    blob->size_bytes = size_bytes;
+    map_put(b->blobs, digest, blob);
+    return blob;
+}
+
+/* Readers that have the file open keep reading. */
+void blobs_destroy_locked(struct blobs *b, struct blob *blob)
+{
     char *path BERTH_CLEANUP(mem_freecp) = blobs_path(b, str_from(blob->digest));
     unlink(path);
     map_remove(b->blobs, str_from(blob->digest));
     mem_free(blob);
+}
+
+void blobs_let_go_locked(struct blobs *b, struct blob *blob)
+{
+    if (blob->links + blob->pins > 0)
+        return;
+    if (b->is_kept)
+        map_put(b->dead, str_from(blob->digest), blob);
+    else
+        blobs_destroy_locked(b, blob);
+}
+
+static void unlink_locked(struct blobs *b, struct blob_link *link)
+{
+    struct blob *blob = link->blob;
+    mem_free(link);
+    blob->links--;
+    blobs_let_go_locked(b, blob);
 }
 
 bool blobs_find(struct blobs *b, struct str repository, struct str digest, struct blob_info *ret)
@@ -208,30 +256,57 @@ int blobs_open(struct blobs *b, struct str repository, struct str digest, int64_
     return fd;
 }
 
-static enum blob_mount mount_locked(struct blobs *b, struct str from, struct str to,
-                                    struct str digest, int64_t *ret_size_bytes)
+static enum blob_mount may_mount_locked(struct blobs *b, struct str from, struct str to,
+                                        struct str digest, int64_t *ret_size_bytes)
 {
     const struct blob_link *source = link_of_locked(b, from, digest);
     if (source == NULL)
         return BLOB_MOUNT_NO_SOURCE;
     if (source->references == 0)
         return BLOB_MOUNT_UNREFERENCED;
-    struct blob_repository *target = blobs_repository_locked(b, to, true);
-    if (map_get(target->links, digest) != NULL)
+    if (link_of_locked(b, to, digest) != NULL)
         return BLOB_MOUNT_THERE;
-    blobs_link_locked(target, source->blob)->is_mounted = true;
     *ret_size_bytes = source->blob->size_bytes;
-    return BLOB_MOUNTED;
+    return BLOB_MOUNT_OK;
 }
 
-enum blob_mount blobs_mount(struct blobs *b, struct str from, struct str to, struct str digest,
-                            int64_t *ret_size_bytes)
+enum blob_mount blobs_may_mount(struct blobs *b, struct str from, struct str to, struct str digest,
+                                int64_t *ret_size_bytes)
 {
     *ret_size_bytes = 0;
     pthread_mutex_lock(&b->mutex);
-    enum blob_mount result = mount_locked(b, from, to, digest, ret_size_bytes);
+    enum blob_mount result = may_mount_locked(b, from, to, digest, ret_size_bytes);
     pthread_mutex_unlock(&b->mutex);
     return result;
+}
+
+bool blobs_link(struct blobs *b, struct str repository, struct str digest, bool is_mounted)
+{
+    pthread_mutex_lock(&b->mutex);
+    struct blob *blob = map_get(b->blobs, digest);
+    if (blob != NULL) {
+        struct blob_repository *r = blobs_repository_locked(b, repository, true);
+        if (map_get(r->links, digest) == NULL)
+            blobs_link_locked(r, blob)->is_mounted = is_mounted;
+    }
+    pthread_mutex_unlock(&b->mutex);
+    return blob != NULL;
+}
+
+void blobs_links_each(struct blobs *b, struct str repository,
+                      void (*fn)(void *arg, struct str digest, const struct blob_info *info),
+                      void *arg)
+{
+    pthread_mutex_lock(&b->mutex);
+    const struct blob_repository *r = blobs_repository_locked(b, repository, false);
+    for (struct map_entry *it = r ? map_first(r->links) : NULL; it; it = map_next(it)) {
+        const struct blob_link *link = map_value(it);
+        struct blob_info info = {.size_bytes = link->blob->size_bytes,
+                                 .is_mounted = link->is_mounted,
+                                 .is_referenced = link->references > 0};
+        fn(arg, map_key(it), &info);
+    }
+    pthread_mutex_unlock(&b->mutex);
 }
 
 /* --- manifests -------------------------------------------------------------------------------- */
@@ -334,16 +409,5 @@ void blobs_drop_repository(struct blobs *b, struct str repository)
     struct blob_repository *r = map_remove(b->repositories, repository);
     if (r != NULL)
         drop_repository_locked(b, r);
-    pthread_mutex_unlock(&b->mutex);
-}
-
-void blobs_drop_all(struct blobs *b)
-{
-    pthread_mutex_lock(&b->mutex);
-    blobs_drop_sessions_locked(b, STR_NULL);
-    for (struct map_entry *it = map_first(b->repositories); it; it = map_next(it))
-        drop_repository_locked(b, map_value(it));
-    map_free(b->repositories, NULL);
-    b->repositories = map_new();
     pthread_mutex_unlock(&b->mutex);
 }

@@ -16,6 +16,7 @@
 struct blob {
     int64_t size_bytes;
     size_t links;
+    size_t pins; /* uploads that are about to link it */
     char digest[BLOB_DIGEST_MAX];
 };
 
@@ -39,12 +40,14 @@ struct blob_repository {
 struct blobs {
     const struct clock *clock;
     char *dir;
+    bool is_kept; /* the directory stays */
     pthread_mutex_t mutex;
     pthread_cond_t released;  /* a session was let go or ended */
     size_t waiting;           /* in blobs_session_acquire() */
     struct map *blobs;        /* digest -> struct blob */
     struct map *repositories; /* name -> struct blob_repository */
     struct map *sessions;     /* id -> struct blob_session */
+    struct map *dead;         /* digest: without links and pins, its file still there */
 };
 
 /* "<dir>/<name>", to be freed. */
@@ -52,5 +55,13 @@ char *blobs_path(const struct blobs *b, struct str name);
 struct blob_repository *blobs_repository_locked(struct blobs *b, struct str name, bool create);
 /* Adds the link and counts it on the blob. */
 struct blob_link *blobs_link_locked(struct blob_repository *r, struct blob *blob);
+/* A new blob of the table, without links. */
+struct blob *blobs_add_locked(struct blobs *b, struct str digest, int64_t size_bytes);
+/* Where nobody needs the blob any more, it and its file go, now or when that may be. */
+void blobs_let_go_locked(struct blobs *b, struct blob *blob);
+/* fsync() of the directory. */
+bool blobs_sync_directory(const struct blobs *b, struct err *e) BERTH_NODISCARD;
+/* Frees the blob and removes its file. */
+void blobs_destroy_locked(struct blobs *b, struct blob *blob);
 /* Ends the sessions of a repository (absent: all): those in use at their release. */
 void blobs_drop_sessions_locked(struct blobs *b, struct str repository);

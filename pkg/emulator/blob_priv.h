@@ -13,8 +13,12 @@
  * size. A session is used by one request at a time (acquire, write, release or commit).
  *
  * Files live in a directory of this store's own, made inside the directory given and removed by
- * blobs_free(): nothing survives a stop, as nothing of the emulator does. Any thread; one mutex
- * inside, which is not held while layer bytes are written or hashed, and no callback is made.
+ * blobs_free(); or, with blobs_open_directory(), in a directory that stays. Then a blob is on disk
+ * before it can be linked, and its file goes only after the record that it is not needed any more
+ * is on disk (blobs_take_dead()). Which links there are is in the journal of the state, whose lock
+ * is held by who makes and drops them.
+ *
+ * Any thread; one mutex inside, which is not held while layer bytes are written, hashed or synced.
  */
 #pragma once
 
@@ -38,12 +42,18 @@ enum {
 
 struct blobs;
 struct blob_session;
+struct map;
 
 /* parent: where the store makes its directory; NULL means $TMPDIR, else /tmp. clock must outlive
  * the store. ERR_INVALID or ERR_DENIED where the directory cannot be made. */
 struct blobs *blobs_new(const char *parent, const struct clock *clock,
                         struct err *e) BERTH_NODISCARD;
-/* Drops all sessions and removes the directory. No session may be acquired. */
+/* The same in `dir` itself (made if it is absent), whose files stay. Next, the links are told by
+ * blobs_adopt() and blobs_link(), and blobs_settle() ends that. */
+struct blobs *blobs_open_directory(const char *dir, const struct clock *clock,
+                                   struct err *e) BERTH_NODISCARD;
+/* Drops all sessions, and removes the directory unless it is one that stays. No session may be
+ * acquired. */
 struct blobs *blobs_free(struct blobs *b);
 BERTH_DEFINE_CLEANUP(struct blobs *, blobs_free);
 
@@ -66,15 +76,37 @@ int blobs_open(struct blobs *b, struct str repository, struct str digest,
                int64_t *ret_size_bytes) BERTH_NODISCARD;
 
 enum blob_mount {
-    BLOB_MOUNTED,           /* linked now; *ret_size_bytes were saved */
-    BLOB_MOUNT_THERE,       /* the target had the link already; nothing is saved */
+    BLOB_MOUNT_OK,          /* it may be linked; *ret_size_bytes would be saved */
+    BLOB_MOUNT_THERE,       /* the target has the link already; nothing is saved */
     BLOB_MOUNT_NO_SOURCE,   /* `from` has no such link */
     BLOB_MOUNT_UNREFERENCED /* `from` has it, but no manifest pushed there names it */
 };
-/* Links the blob of `from` into `to`. The rules on accounts and repositories (opt-in, encryption,
- * pull-through) are the caller's; that on pushed manifests is kept here. */
-enum blob_mount blobs_mount(struct blobs *b, struct str from, struct str to, struct str digest,
-                            int64_t *ret_size_bytes) BERTH_NODISCARD;
+/* May the blob of `from` be linked into `to`? The rules on accounts and repositories (opt-in,
+ * encryption, pull-through) are the caller's; that on pushed manifests is kept here. */
+enum blob_mount blobs_may_mount(struct blobs *b, struct str from, struct str to, struct str digest,
+                                int64_t *ret_size_bytes) BERTH_NODISCARD;
+/* Links the blob, which is pinned or linked somewhere, into the repository; a link that is there
+ * stays. False: there is no such blob. */
+bool blobs_link(struct blobs *b, struct str repository, struct str digest,
+                bool is_mounted) BERTH_NODISCARD;
+/* Calls fn for each link of the repository; fn calls nothing of the blob store. */
+void blobs_links_each(struct blobs *b, struct str repository,
+                      void (*fn)(void *arg, struct str digest, const struct blob_info *info),
+                      void *arg);
+
+/* --- a directory that stays ------------------------------------------------------------------- */
+
+/* While links are told: a blob of that size should be in the directory. */
+void blobs_adopt(struct blobs *b, struct str digest, int64_t size_bytes);
+/* All links were told: checks that each has its file, and removes what none names: uploads that
+ * were under way, blobs that are not needed any more. ERR_INVALID: a file is missing or of another
+ * size. */
+bool blobs_settle(struct blobs *b, struct err *e) BERTH_NODISCARD;
+/* The digests (as keys) of blobs that lost their last link since the last call; the caller frees
+ * the map. Once it is on disk that they did, blobs_bury() removes their files, unless they are
+ * needed again. */
+struct map *blobs_take_dead(struct blobs *b) BERTH_NODISCARD;
+void blobs_bury(struct blobs *b, const struct map *dead);
 
 /* --- manifests -------------------------------------------------------------------------------- */
 
@@ -96,8 +128,6 @@ void blobs_drop_manifest(struct blobs *b, struct str repository, struct str mani
 /* The repository was deleted: links, references and sessions. Blobs mounted elsewhere stay there.
  * Unknown repositories are ignored. */
 void blobs_drop_repository(struct blobs *b, struct str repository);
-/* Everything goes (a reset between tests). */
-void blobs_drop_all(struct blobs *b);
 
 struct blobs_stats {
     size_t blobs;       /* distinct files */
@@ -141,7 +171,10 @@ enum blob_result blob_session_write(struct blob_session *s, const void *p, size_
 /* Forgets all after the first size_bytes (a chunk that broke off, of a wrong length). */
 enum blob_result blob_session_truncate(struct blob_session *s, int64_t size_bytes,
                                        struct err *e) BERTH_NODISCARD;
-/* Makes it a blob of the repository and ends the session whatever the result. BLOB_UNKNOWN: the
+/* Makes the bytes a blob, on disk where the directory stays, and ends the session whatever the
+ * result. The blob is pinned until blobs_unpin(); the caller links it in between. BLOB_UNKNOWN: the
  * repository was deleted meanwhile. *ret_size_bytes (may be NULL) is the size on success. */
-enum blob_result blobs_session_commit(struct blobs *b, struct blob_session *s, struct str digest,
-                                      int64_t *ret_size_bytes, struct err *e) BERTH_NODISCARD;
+enum blob_result blobs_session_keep(struct blobs *b, struct blob_session *s, struct str digest,
+                                    int64_t *ret_size_bytes, struct err *e) BERTH_NODISCARD;
+/* A blob without links and pins goes. */
+void blobs_unpin(struct blobs *b, struct str digest);

@@ -233,41 +233,58 @@ static struct blob *keep_locked(struct blobs *b, struct blob_session *s, struct 
         return NULL;
     }
     s->path = (char *)mem_free(s->path);
-    blob = mem_alloc(sizeof(*blob));
-    snprintf(blob->digest, sizeof(blob->digest), "%.*s", STR_ARG(digest));
-    blob->size_bytes = s->size_bytes;
-    map_put(b->blobs, digest, blob);
-    return blob;
+    return blobs_add_locked(b, digest, s->size_bytes);
 }
 
-static enum blob_result commit_locked(struct blobs *b, struct blob_session *s, struct str digest,
-                                      struct err *e)
+static enum blob_result pin_locked(struct blobs *b, struct blob_session *s, struct str digest,
+                                   struct err *e)
 {
     if (s->is_doomed)
         return BLOB_UNKNOWN;
     struct blob *blob = keep_locked(b, s, digest, e);
     if (blob == NULL)
         return BLOB_IO;
-    struct blob_repository *r = blobs_repository_locked(b, str_from(s->repository), true);
-    if (map_get(r->links, digest) == NULL)
-        blobs_link_locked(r, blob);
+    blob->pins++;
     return BLOB_OK;
 }
 
-enum blob_result blobs_session_commit(struct blobs *b, struct blob_session *s, struct str digest,
-                                      int64_t *ret_size_bytes, struct err *e)
+enum blob_result blobs_session_keep(struct blobs *b, struct blob_session *s, struct str digest,
+                                    int64_t *ret_size_bytes, struct err *e)
 {
     char hex[CRYPTO_SHA256_HEX + 1];
     crypto_hash_hex(s->hash, hex);
     bool is_match = blob_digest_is_valid(digest) &&
                     str_eq_cstr(str_from_offset(digest, sizeof("sha256:") - 1), hex);
+    enum blob_result result = is_match ? BLOB_OK : BLOB_MISMATCH;
+    int64_t size_bytes = s->size_bytes;
     if (ret_size_bytes != NULL)
         *ret_size_bytes = 0;
+    if (is_match && b->is_kept && fsync(s->fd) != 0) {
+        err_set_errno(e, errno, "sync upload %s", s->id);
+        result = BLOB_IO;
+    }
     pthread_mutex_lock(&b->mutex);
-    enum blob_result result = is_match ? commit_locked(b, s, digest, e) : BLOB_MISMATCH;
-    if (result == BLOB_OK && ret_size_bytes != NULL)
-        *ret_size_bytes = s->size_bytes;
+    if (result == BLOB_OK)
+        result = pin_locked(b, s, digest, e);
     end_locked(b, s);
     pthread_mutex_unlock(&b->mutex);
+    /* the name must be on disk before a record says that it is there */
+    if (result == BLOB_OK && b->is_kept && !blobs_sync_directory(b, e)) {
+        blobs_unpin(b, digest);
+        result = BLOB_IO;
+    }
+    if (result == BLOB_OK && ret_size_bytes != NULL)
+        *ret_size_bytes = size_bytes;
     return result;
+}
+
+void blobs_unpin(struct blobs *b, struct str digest)
+{
+    pthread_mutex_lock(&b->mutex);
+    struct blob *blob = map_get(b->blobs, digest);
+    if (blob != NULL && blob->pins > 0) {
+        blob->pins--;
+        blobs_let_go_locked(b, blob);
+    }
+    pthread_mutex_unlock(&b->mutex);
 }

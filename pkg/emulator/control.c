@@ -6,6 +6,7 @@
 #include "auth_priv.h"
 #include "base/mem.h"
 #include "control_priv.h"
+#include "fault_request_priv.h"
 #include "store_impl_priv.h"
 #include "validate_priv.h"
 
@@ -32,19 +33,24 @@ static bool is_form(const struct emu_request *r)
     return str_starts_with(emu_header(r, "Content-Type"), STR("application/x-www-form-urlencoded"));
 }
 
-static void reply_error(struct emu_request *r, const struct emu_error *x)
+static void reply_failure(struct emu_request *r, int status, struct str type, struct str message)
 {
     struct buf out BERTH_CLEANUP(buf_fini) = BUF_INIT(8 * EMU_ERROR_TEXT_MAX);
     struct json_writer w = json_writer_to(&out);
-    const char *type = emu_code_type(x->code);
 
     json_begin_object(&w);
-    json_put_cstr(&w, "__type", type);
-    json_put_cstr(&w, "message", x->message);
+    json_put_str(&w, "__type", type);
+    json_put_str(&w, "message", message);
     json_end(&w);
-    r->log.error = str_from(type);
-    emu_reply_header(r, "x-amzn-ErrorType", str_from(type));
-    emu_reply_take(r, emu_code_status(x->code), json_type_11, &out);
+    r->log.error = type;
+    emu_reply_header(r, "x-amzn-ErrorType", type);
+    emu_reply_take(r, status, json_type_11, &out);
+}
+
+static void reply_error(struct emu_request *r, const struct emu_error *x)
+{
+    reply_failure(r, emu_code_status(x->code), str_from(emu_code_type(x->code)),
+                  str_from(x->message));
 }
 
 static void fail_now(struct emu_request *r, enum emu_code code, const char *message)
@@ -89,43 +95,128 @@ static bool chunk(struct emu_request *r, const void *p, size_t n)
 }
 
 /* Runs the operation and frames its answer into c->out. */
-static bool call(struct emu_call *c, const struct emu_operation *op)
+static bool call(struct emu_call *c, const struct emu_operation *op, const struct emu_fault *fault)
 {
+    struct emu_store *store = c->store;
+    struct emu_store *view = NULL;
     bool is_ok = false;
 
     c->w = json_writer_to(&c->out);
     json_begin_object(&c->w);
-    emu_store_lock(c->store);
-    is_ok = emu_store_take_call_locked(c->store) ? op->run(c)
-                                                 : emu_fail(&c->x, EMU_THROTTLING, "Rate exceeded");
-    emu_store_unlock(c->store);
+    emu_store_lock(store);
+    if (fault->effect == EMU_FAULT_STALE)
+        c->store = view = emu_store_view_locked(store, clock_mono_ms(c->emu->clock) - fault->ms);
+    is_ok = emu_store_take_call_locked(store) ? op->run(c)
+                                              : emu_fail(&c->x, EMU_THROTTLING, "Rate exceeded");
+    c->store = store;
+    emu_store_view_free(view);
+    emu_store_unlock(store);
     json_end(&c->w);
     if (is_ok && !json_write_ok(&c->w))
         return emu_fail(&c->x, EMU_SERVER, "the answer is too large for the emulator");
     return is_ok;
 }
 
-static bool serve(struct emu_request *r, struct str body, struct emu_call *c)
+/* What policies are about. */
+static struct str resource_of(struct emu_request *r, const struct json *in)
 {
-    struct json_doc *doc BERTH_CLEANUP(json_doc_freep) = NULL;
+    struct str arn = json_str_or_null(json_get(in, "resourceArn"));
+    struct str name = json_str_or_null(json_get(in, "repositoryName"));
+
+    if (!str_is_null(arn))
+        return arena_copy(&r->arena, arn);
+    if (!str_is_null(name))
+        return emu_repository_arn(r->emu, &r->arena, name);
+    if (str_eq(r->log.operation, STR("DescribeRepositories")))
+        return emu_repository_arn(r->emu, &r->arena, STR("*"));
+    return STR("*");
+}
+
+static bool begin_fault(struct emu_request *r, const struct json *in)
+{
+    return emu_fault_begin(
+        r, &(struct emu_fault_call){
+               .operation = r->log.operation,
+               .access_key_id = emu_auth_claimed_key(emu_header(r, "Authorization")),
+               .action = arena_printf(&r->arena, "ecr:%.*s", STR_ARG(r->log.operation)),
+               .resource = resource_of(r, in)});
+}
+
+/* The input with the members that a rule gives instead of those sent; null takes one away. */
+static bool normalise(struct json_doc **doc, struct str members, struct emu_error *x)
+{
+    struct buf out BERTH_CLEANUP(buf_fini) = BUF_INIT(EMU_JSON_BODY_MAX);
+    struct json_writer w = json_writer_to(&out);
+    struct json_doc *rule BERTH_CLEANUP(json_doc_freep) = NULL;
+    struct json_doc *next = NULL;
+    struct err e = ERR_INIT;
+
+    if (!json_parse(members, EMU_FAULT_BODY_MAX, &rule, &e))
+        return emu_fail(x, EMU_SERVER, "%s", e.msg);
+    json_begin_object(&w);
+    for (const struct json *it = json_first(json_root(*doc)); it; it = json_next(it)) {
+        if (json_get_str(json_root(rule), json_key(it)) != NULL)
+            continue;
+        json_key_str(&w, json_key(it));
+        json_value(&w, it);
+    }
+    for (const struct json *it = json_first(json_root(rule)); it; it = json_next(it)) {
+        if (json_is_null(it))
+            continue;
+        json_key_str(&w, json_key(it));
+        json_value(&w, it);
+    }
+    json_end(&w);
+    if (!json_write_ok(&w) || !json_parse(buf_str(&out), EMU_JSON_BODY_MAX, &next, &e))
+        return emu_fail(x, EMU_SERVER, "the fault rule does not fit the request");
+    json_doc_free(*doc);
+    *doc = next;
+    return true;
+}
+
+enum outcome { ANSWERED, FAILED, REPLIED };
+
+/* doc: the body, NULL where it is no JSON (then *e says why). */
+static bool run(struct emu_request *r, struct str body, struct json_doc **doc, const struct err *e,
+                struct emu_call *c)
+{
     const struct emu_operation_model *model = emu_operation_model(r->log.operation);
     const struct emu_operation *op = emu_operation_find(r->log.operation);
-    struct err e = ERR_INIT;
-    bool is_temporary = false;
 
-    if (!emu_auth_check(r, body, "ecr", &r->log.access_key_id, &is_temporary, &c->x))
-        return false;
     if (model == NULL || op == NULL)
         return emu_fail(&c->x, EMU_UNKNOWN_OPERATION, "The emulator does not serve '%.*s'",
                         STR_ARG(str_cut_utf8(r->log.operation, 80)));
-    if (!json_parse(str_is_empty(body) ? STR("{}") : body, EMU_JSON_BODY_MAX, &doc, &e))
-        return emu_fail(&c->x, EMU_SERIALIZATION, "The request is not valid JSON: %s", e.msg);
+    if (*doc == NULL)
+        return emu_fail(&c->x, EMU_SERIALIZATION, "The request is not valid JSON: %s", e->msg);
     if (!str_is_empty(body))
         r->log.body = body;
-    c->in = json_root(doc);
+    if (r->fault.effect == EMU_FAULT_NORMALISE && !normalise(doc, r->fault.members, &c->x))
+        return false;
+    c->in = json_root(*doc);
     c->access_key_id = r->log.access_key_id;
     c->has_validation_exception = model->has_validation_exception;
-    return emu_validate(model->input, c->in, &c->x) && call(c, op);
+    return emu_validate(model->input, c->in, &c->x) && call(c, op, &r->fault);
+}
+
+static enum outcome serve(struct emu_request *r, struct str body, struct emu_call *c)
+{
+    struct json_doc *doc BERTH_CLEANUP(json_doc_freep) = NULL;
+    struct err e = ERR_INIT;
+    bool is_temporary = false;
+
+    if (!json_parse(str_is_empty(body) ? STR("{}") : body, EMU_JSON_BODY_MAX, &doc, &e))
+        doc = NULL;
+    if (!begin_fault(r, doc ? json_root(doc) : NULL))
+        return REPLIED;
+    if (!emu_auth_check(r, body, "ecr", &r->log.access_key_id, &is_temporary, &c->x))
+        return FAILED;
+    if (emu_fault_refuses(r)) {
+        if (doc != NULL && !str_is_empty(body))
+            r->log.body = body;
+        reply_failure(r, r->fault.status, r->fault.type, r->fault.message);
+        return REPLIED;
+    }
+    return run(r, body, &doc, &e, c) ? ANSWERED : FAILED;
 }
 
 static void end(struct emu_request *r)
@@ -144,10 +235,16 @@ static void end(struct emu_request *r)
         emu_sts_reply(r, buf_str(body));
         return;
     }
-    if (serve(r, buf_str(body), &c))
+    switch (serve(r, buf_str(body), &c)) {
+    case ANSWERED:
         emu_reply_take(r, 200, json_type_11, &c.out);
-    else
+        break;
+    case FAILED:
         reply_error(r, &c.x);
+        break;
+    case REPLIED:
+        break;
+    }
     buf_fini(&c.out);
 }
 

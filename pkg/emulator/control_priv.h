@@ -51,12 +51,18 @@ void emu_sts_reply(struct emu_request *r, struct str body);
 
 /* ---- what operations share ---- */
 
+const char *emu_mutability_name(enum emu_mutability mutability);
+const char *emu_encryption_name(enum emu_encryption encryption);
 struct str emu_in_str(const struct emu_call *c, const char *member); /* absent where not given */
 bool emu_in_bool(const struct emu_call *c, const char *member, bool fallback);
 /* Fails with the code that the operation models for a check across members. */
 bool emu_call_invalid(struct emu_call *c, const char *member, const char *why);
 /* The repository that the input names in its registry, or NULL and c->x. */
 struct emu_repository *emu_call_repository(struct emu_call *c);
+/* Changes the settings of r: on a copy, so that what change() refuses, or the store, changes
+ * nothing. */
+bool emu_call_change(struct emu_call *c, struct emu_repository *r,
+                     bool (*change)(struct emu_call *c, struct emu_settings *s)) BERTH_NODISCARD;
 /* registryId absent or ours? Else the failure for a registry that is not here. */
 bool emu_call_registry(struct emu_call *c) BERTH_NODISCARD;
 void emu_put_time(struct emu_call *c, const char *key, int64_t unix_ms); /* epoch seconds */

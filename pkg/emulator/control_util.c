@@ -23,6 +23,16 @@ static const char *const encryption_names[] = {
     [EMU_KMS_DSSE] = "KMS_DSSE",
 };
 
+const char *emu_mutability_name(enum emu_mutability mutability)
+{
+    return mutability_names[mutability];
+}
+
+const char *emu_encryption_name(enum emu_encryption encryption)
+{
+    return encryption_names[encryption];
+}
+
 struct str emu_in_str(const struct emu_call *c, const char *member)
 {
     return json_str_or_null(json_get(c->in, member));
@@ -62,6 +72,17 @@ struct emu_repository *emu_call_repository(struct emu_call *c)
     if (!emu_call_registry(c))
         return NULL;
     return emu_store_repository_locked(c->store, emu_in_str(c, "repositoryName"), &c->x);
+}
+
+bool emu_call_change(struct emu_call *c, struct emu_repository *r,
+                     bool (*change)(struct emu_call *c, struct emu_settings *s))
+{
+    struct emu_repository *next = emu_repository_copy(r);
+
+    if (change(c, &next->settings) && emu_store_update_repository_locked(c->store, next, &c->x))
+        return true;
+    emu_repository_free(next);
+    return false;
 }
 
 void emu_put_time(struct emu_call *c, const char *key, int64_t unix_ms)

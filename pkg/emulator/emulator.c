@@ -9,13 +9,17 @@
 #include "base/mem.h"
 #include "blob_priv.h"
 #include "control_priv.h"
+#include "fault_priv.h"
+#include "journal_priv.h"
 #include "request_log_priv.h"
 #include "server_priv.h"
 #include "store_priv.h"
 #include "v2_priv.h"
 #include "validate_priv.h"
 
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct emu_route routes[] = {
     {"", "ecr", &emu_control_handler},
@@ -45,6 +49,9 @@ static bool check_config(const struct emulator_config *cfg, struct err *e)
     if (cfg->n_credentials > EMULATOR_CREDENTIALS_MAX)
         return err_set(e, ERR_INVALID, "Credentials", "more than %d key pairs",
                        EMULATOR_CREDENTIALS_MAX);
+    if (cfg->data_dir != NULL && cfg->blob_parent_dir != NULL)
+        return err_set(e, ERR_INVALID, "Data",
+                       "a data directory has the layers too: name no other for them");
     for (size_t i = 0; i < cfg->n_credentials; i++)
         if (str_is_empty(cfg->credentials[i].access_key_id) ||
             str_is_empty(cfg->credentials[i].secret_access_key))
@@ -64,7 +71,33 @@ static struct emulator *emulator_new(const struct emulator_config *cfg)
     emu->behavior = cfg->behavior;
     emu->auth = emu_auth_new(cfg->credentials, cfg->n_credentials);
     emu->log = emu_request_log_new();
+    emu->faults = emu_faults_new(emu->clock);
+    emu->data_lock = -1;
     return emu;
+}
+
+/* The blobs and the state, in memory or in a directory that stays. */
+static bool open_state(struct emulator *emu, const struct emulator_config *cfg, struct err *e)
+{
+    struct buf dir BERTH_CLEANUP(buf_fini) = BUF_INIT(PATH_MAX);
+
+    if (cfg->data_dir == NULL) {
+        emu->blobs = blobs_new(cfg->blob_parent_dir, emu->clock, e);
+    } else {
+        emu->data_lock = journal_lock(cfg->data_dir, e);
+        if (emu->data_lock < 0)
+            return false;
+        buf_printf(&dir, "%s/blobs", cfg->data_dir);
+        emu->blobs = blobs_open_directory(buf_cstr(&dir), emu->clock, e);
+    }
+    if (emu->blobs == NULL)
+        return false;
+    emu->store = emu_store_new(&emu->behavior, emu->clock, emu->blobs, cfg->account, cfg->region);
+    if (cfg->data_dir == NULL || emu_store_load(emu->store, cfg->data_dir, e))
+        return true;
+    if (e->cls == ERR_INVALID)
+        e->cls = ERR_CONFLICT; /* what is in the directory, not what we were told */
+    return false;
 }
 
 bool emulator_start(const struct emulator_config *cfg, struct emulator **ret, struct err *e)
@@ -80,13 +113,7 @@ bool emulator_start(const struct emulator_config *cfg, struct emulator **ret, st
     if (!check_config(cfg, e))
         return false;
     emu = emulator_new(cfg);
-    emu->blobs = blobs_new(cfg->blob_parent_dir, emu->clock, e);
-    if (emu->blobs == NULL) {
-        emulator_stop(emu);
-        return false;
-    }
-    emu->store = emu_store_new(&emu->behavior, emu->clock, emu->blobs, cfg->account, cfg->region);
-    if (!emu_server_start(emu, &server, &emu->server, e)) {
+    if (!open_state(emu, cfg, e) || !emu_server_start(emu, &server, &emu->server, e)) {
         emulator_stop(emu);
         return false;
     }
@@ -98,11 +125,15 @@ struct emulator *emulator_stop(struct emulator *emu)
 {
     if (emu == NULL)
         return NULL;
+    emu_faults_stop(emu->faults); /* who waits does so no longer */
     emu->server = emu_server_stop(emu->server);
     emu->store = emu_store_free(emu->store);
     emu->blobs = blobs_free(emu->blobs);
     emu->log = emu_request_log_free(emu->log);
     emu->auth = emu_auth_free(emu->auth);
+    emu->faults = emu_faults_free(emu->faults);
+    if (emu->data_lock >= 0)
+        (void)close(emu->data_lock);
     return mem_free(emu);
 }
 

@@ -43,6 +43,7 @@ static const struct {
     [EMU_INVALID_SIGNATURE] = {"InvalidSignatureException", 400},
     [EMU_INCOMPLETE_SIGNATURE] = {"IncompleteSignatureException", 400},
     [EMU_EXPIRED_TOKEN] = {"ExpiredTokenException", 400},
+    [EMU_ACCESS_DENIED] = {"AccessDeniedException", 400},
 };
 
 bool emu_fail(struct emu_error *x, enum emu_code code, const char *fmt, ...)

@@ -43,8 +43,21 @@ enum {
     EMU_PAGE_DEFAULT = 100,
 
     /* ours */
-    EMU_TEMPLATES_MAX = 10000,                 /* AWS publishes none */
-    EMU_MANIFEST_LAYERS_MAX = 1000,            /* config and layers of one manifest */
-    EMU_MANIFEST_CHILDREN_MAX = 1000,          /* manifests of one index */
-    EMU_MANIFEST_BYTES_MAX = 512 * 1024 * 1024 /* all manifests held in memory */
+    EMU_TEMPLATES_MAX = 10000,                  /* AWS publishes none */
+    EMU_MANIFEST_LAYERS_MAX = 1000,             /* config and layers of one manifest */
+    EMU_MANIFEST_CHILDREN_MAX = 1000,           /* manifests of one index */
+    EMU_MANIFEST_BYTES_MAX = 512 * 1024 * 1024, /* all manifests held in memory */
+    EMU_HISTORY_CHANGES_MAX = 1024,             /* versions of the past, for stale reads */
+
+    /* --data */
+    EMU_RECORD_MAX = 2 * EMU_MANIFEST_MAX + 1024 * 1024, /* of the journal: an escaped manifest */
+    EMU_JOURNAL_COMPACT_MIN = 16 * 1024 * 1024, /* a smaller journal is not compacted … */
+    EMU_JOURNAL_COMPACT_FACTOR = 2, /* … nor one not this many times the last snapshot */
+
+    /* faults */
+    EMU_FAULT_RULES_MAX = 64,
+    EMU_FAULT_BODY_MAX = 16 * 1024,
+    EMU_FAULT_TEXT_MAX = 1024,           /* of a pattern or a message in a rule */
+    EMU_FAULT_DELAY_MS_MAX = 600 * 1000, /* delay, and how far back a stale read goes */
+    EMU_FAULT_SKEW_MS_MAX = 1000 * 60 * 60 * 24
 };

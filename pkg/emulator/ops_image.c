@@ -258,7 +258,7 @@ static bool get(struct emu_call *c)
             n_failed++;
             continue;
         }
-        image->pulled_ms = clock_unix_ms(c->emu->clock);
+        emu_store_pulled_locked(c->store, r, image);
         write_image(c, r, image, next->id.tag);
     }
     json_end(&c->w);
@@ -266,7 +266,8 @@ static bool get(struct emu_call *c)
     return true;
 }
 
-/* By tag: the tag, and the image with its last one. By digest: the image and all its tags. */
+/* By tag: the tag, and the image with its last one. By digest: the image and all its tags. False
+ * and why; with c->x set where the store failed. */
 static bool delete_one(struct emu_call *c, struct emu_repository *r, struct image_id id,
                        struct failure *why)
 {
@@ -283,17 +284,15 @@ static bool delete_one(struct emu_call *c, struct emu_repository *r, struct imag
     digest = str_from(image->digest);
     if (!str_is_null(id.tag)) {
         write_id(c, (struct image_id){digest, id.tag});
-        emu_store_untag_locked(c->store, r, id.tag);
-        if (image->n_tags > 0 || image->parents > 0)
-            return true;
+        if (image->n_tags > 1 || image->parents > 0)
+            return emu_store_untag_locked(c->store, r, id.tag, &c->x);
     } else if (image->n_tags == 0) {
         write_id(c, (struct image_id){digest, STR_NULL});
     } else {
         for (size_t n = 0; n < image->n_tags; n++)
             write_id(c, (struct image_id){digest, str_from(image->tags[n])});
     }
-    emu_store_remove_image_locked(c->store, r, image);
-    return true;
+    return emu_store_remove_image_locked(c->store, r, image, &c->x);
 }
 
 static bool delete (struct emu_call *c)
@@ -310,8 +309,11 @@ static bool delete (struct emu_call *c)
         struct failed *next = &failed[n_failed];
 
         next->id = read_id(it);
-        if (!delete_one(c, r, next->id, &next->why))
-            n_failed++;
+        if (delete_one(c, r, next->id, &next->why))
+            continue;
+        if (c->x.code != EMU_OK)
+            return false;
+        n_failed++;
     }
     json_end(&c->w);
     write_failures(c, failed, n_failed);

@@ -21,17 +21,22 @@ static bool policy_answer(struct emu_call *c, const struct emu_repository *r)
     return true;
 }
 
+static bool change_policy(struct emu_call *c, struct emu_settings *s)
+{
+    struct buf pretty BERTH_CLEANUP(buf_fini) = BUF_INIT(EMU_POLICY_MAX * 64);
+
+    if (!emu_policy_normalise(emu_in_str(c, "policyText"), "PolicyText", &pretty, &c->x))
+        return false;
+    mem_free(s->policy);
+    s->policy = buf_take(&pretty);
+    return true;
+}
+
 static bool set_policy(struct emu_call *c)
 {
     struct emu_repository *r = emu_call_repository(c);
-    struct buf pretty BERTH_CLEANUP(buf_fini) = BUF_INIT(EMU_POLICY_MAX * 64);
 
-    if (r == NULL ||
-        !emu_policy_normalise(emu_in_str(c, "policyText"), "PolicyText", &pretty, &c->x))
-        return false;
-    mem_free(r->settings.policy);
-    r->settings.policy = buf_take(&pretty);
-    return policy_answer(c, r);
+    return r != NULL && emu_call_change(c, r, change_policy) && policy_answer(c, r);
 }
 
 static struct emu_repository *with_policy(struct emu_call *c)
@@ -54,28 +59,39 @@ static bool get_policy(struct emu_call *c)
     return r != NULL && policy_answer(c, r);
 }
 
+static bool drop_policy(struct emu_call *c, struct emu_settings *s)
+{
+    (void)c;
+    s->policy = mem_free(s->policy);
+    return true;
+}
+
 static bool delete_policy(struct emu_call *c)
 {
     struct emu_repository *r = with_policy(c);
 
-    if (r == NULL)
-        return false;
-    (void)policy_answer(c, r);
-    r->settings.policy = mem_free(r->settings.policy);
-    return true;
+    return r != NULL && policy_answer(c, r) && emu_call_change(c, r, drop_policy);
 }
 
 /* ---- lifecycle policy ---- */
 
+static bool change_lifecycle(struct emu_call *c, struct emu_settings *s)
+{
+    struct str text = emu_in_str(c, "lifecyclePolicyText");
+
+    if (!emu_lifecycle_check(text, "LifecyclePolicyText", &c->x))
+        return false;
+    mem_free(s->lifecycle);
+    s->lifecycle = mem_dup(text.ptr, text.len);
+    return true;
+}
+
 static bool put_lifecycle(struct emu_call *c)
 {
     struct emu_repository *r = emu_call_repository(c);
-    struct str text = emu_in_str(c, "lifecyclePolicyText");
 
-    if (r == NULL || !emu_lifecycle_check(text, "LifecyclePolicyText", &c->x))
+    if (r == NULL || !emu_call_change(c, r, change_lifecycle))
         return false;
-    mem_free(r->settings.lifecycle);
-    r->settings.lifecycle = mem_dup(text.ptr, text.len);
     write_head(c, r);
     json_put_cstr(&c->w, "lifecyclePolicyText", r->settings.lifecycle);
     return true;
@@ -112,6 +128,13 @@ static bool get_lifecycle(struct emu_call *c)
     return true;
 }
 
+static bool drop_lifecycle(struct emu_call *c, struct emu_settings *s)
+{
+    (void)c;
+    s->lifecycle = mem_free(s->lifecycle);
+    return true;
+}
+
 static bool delete_lifecycle(struct emu_call *c)
 {
     struct emu_repository *r = with_lifecycle(c);
@@ -119,8 +142,7 @@ static bool delete_lifecycle(struct emu_call *c)
     if (r == NULL)
         return false;
     lifecycle_answer(c, r);
-    r->settings.lifecycle = mem_free(r->settings.lifecycle);
-    return true;
+    return emu_call_change(c, r, drop_lifecycle);
 }
 
 const struct emu_operation emu_policy_operations[] = {

@@ -9,31 +9,16 @@
 #include <stdio.h>
 #include <string.h>
 
-/* "arn:aws:ecr:us-east-1:123456789012:repository/" */
-static const char *arn_prefix(const struct emu_call *c)
-{
-    const char *region = c->emu->region;
-    const char *partition = "aws";
-
-    if (strncmp(region, "cn-", 3) == 0)
-        partition = "aws-cn";
-    else if (strncmp(region, "us-gov-", 7) == 0)
-        partition = "aws-us-gov";
-    return arena_printf(c->arena, "arn:%s:ecr:%s:%s:repository/", partition, region,
-                        c->emu->account)
-        .ptr;
-}
-
 static void write_scanning(struct emu_call *c, const struct emu_repository *r)
 {
     json_key_begin_object(&c->w, "imageScanningConfiguration");
-    json_put_bool(&c->w, "scanOnPush", r->is_scan_on_push);
+    json_put_bool(&c->w, "scanOnPush", r->settings.is_scan_on_push);
     json_end(&c->w);
 }
 
 static void write_repository(struct emu_call *c, const struct emu_repository *r)
 {
-    json_put_str(&c->w, "repositoryArn", arena_printf(c->arena, "%s%s", arn_prefix(c), r->name));
+    json_put_str(&c->w, "repositoryArn", emu_repository_arn(c->emu, c->arena, str_from(r->name)));
     json_put_cstr(&c->w, "registryId", c->emu->account);
     json_put_cstr(&c->w, "repositoryName", r->name);
     json_put_str(&c->w, "repositoryUri",
@@ -44,8 +29,15 @@ static void write_repository(struct emu_call *c, const struct emu_repository *r)
     emu_write_encryption(c, &r->settings);
 }
 
+static void read_scanning(const struct emu_call *c, struct emu_settings *s)
+{
+    s->is_scan_on_push =
+        json_bool_or(json_path(c->in, "imageScanningConfiguration.scanOnPush"), false);
+}
+
 static bool read_new(struct emu_call *c, struct emu_settings *s)
 {
+    read_scanning(c, s);
     return emu_call_registry(c) && emu_read_mutability(c, s) && emu_read_encryption(c, s) &&
            emu_read_tags(c, json_get(c->in, "tags"), EMU_INVALID_TAG_PARAMETER, EMU_TOO_MANY_TAGS,
                          s);
@@ -62,8 +54,6 @@ static bool create(struct emu_call *c)
     emu_settings_fini(&settings);
     if (!is_ok)
         return false;
-    r->is_scan_on_push =
-        json_bool_or(json_path(c->in, "imageScanningConfiguration.scanOnPush"), false);
     json_key_begin_object(&c->w, "repository");
     write_repository(c, r);
     json_end(&c->w);
@@ -129,15 +119,19 @@ static bool delete (struct emu_call *c)
     json_key_begin_object(&c->w, "repository");
     write_repository(c, r);
     json_end(&c->w);
-    emu_store_remove_repository_locked(c->store, r);
-    return true;
+    return emu_store_remove_repository_locked(c->store, r, &c->x);
+}
+
+static bool change_mutability(struct emu_call *c, struct emu_settings *s)
+{
+    return emu_read_mutability(c, s);
 }
 
 static bool put_mutability(struct emu_call *c)
 {
     struct emu_repository *r = emu_call_repository(c);
 
-    if (r == NULL || !emu_read_mutability(c, &r->settings))
+    if (r == NULL || !emu_call_change(c, r, change_mutability))
         return false;
     json_put_cstr(&c->w, "registryId", c->emu->account);
     json_put_cstr(&c->w, "repositoryName", r->name);
@@ -145,14 +139,18 @@ static bool put_mutability(struct emu_call *c)
     return true;
 }
 
+static bool change_scanning(struct emu_call *c, struct emu_settings *s)
+{
+    read_scanning(c, s);
+    return true;
+}
+
 static bool put_scanning(struct emu_call *c)
 {
     struct emu_repository *r = emu_call_repository(c);
 
-    if (r == NULL)
+    if (r == NULL || !emu_call_change(c, r, change_scanning))
         return false;
-    r->is_scan_on_push =
-        json_bool_or(json_path(c->in, "imageScanningConfiguration.scanOnPush"), false);
     json_put_cstr(&c->w, "registryId", c->emu->account);
     json_put_cstr(&c->w, "repositoryName", r->name);
     write_scanning(c, r);
@@ -164,7 +162,7 @@ static bool put_scanning(struct emu_call *c)
 static struct emu_repository *repository_of_arn(struct emu_call *c)
 {
     struct str arn = emu_in_str(c, "resourceArn");
-    struct str prefix = str_from(arn_prefix(c));
+    struct str prefix = emu_repository_arn(c->emu, c->arena, STR(""));
 
     if (!str_starts_with(arn, prefix) ||
         !emu_repository_name_ok(str_from_offset(arn, prefix.len))) {
@@ -174,24 +172,17 @@ static struct emu_repository *repository_of_arn(struct emu_call *c)
     return emu_store_repository_locked(c->store, str_from_offset(arn, prefix.len), &c->x);
 }
 
-/* On a copy: a list that is refused changes nothing. */
+static bool change_tags(struct emu_call *c, struct emu_settings *s)
+{
+    return emu_read_tags(c, json_get(c->in, "tags"), EMU_INVALID_TAG_PARAMETER, EMU_TOO_MANY_TAGS,
+                         s);
+}
+
 static bool tag(struct emu_call *c)
 {
     struct emu_repository *r = repository_of_arn(c);
-    struct emu_settings next = {0};
 
-    if (r == NULL)
-        return false;
-    emu_settings_copy(&next, &r->settings);
-    if (emu_read_tags(c, json_get(c->in, "tags"), EMU_INVALID_TAG_PARAMETER, EMU_TOO_MANY_TAGS,
-                      &next)) {
-        struct emu_settings old = r->settings;
-
-        r->settings = next;
-        next = old;
-    }
-    emu_settings_fini(&next);
-    return c->x.code == EMU_OK;
+    return r != NULL && emu_call_change(c, r, change_tags);
 }
 
 static void remove_tag(struct emu_settings *s, struct str key)
@@ -207,15 +198,18 @@ static void remove_tag(struct emu_settings *s, struct str key)
     }
 }
 
+static bool remove_tags(struct emu_call *c, struct emu_settings *s)
+{
+    for (const struct json *it = json_first(json_get(c->in, "tagKeys")); it; it = json_next(it))
+        remove_tag(s, json_str_or_null(it));
+    return true;
+}
+
 static bool untag(struct emu_call *c)
 {
     struct emu_repository *r = repository_of_arn(c);
 
-    if (r == NULL)
-        return false;
-    for (const struct json *it = json_first(json_get(c->in, "tagKeys")); it; it = json_next(it))
-        remove_tag(&r->settings, json_str_or_null(it));
-    return true;
+    return r != NULL && emu_call_change(c, r, remove_tags);
 }
 
 static bool list_tags(struct emu_call *c)

@@ -159,32 +159,22 @@ static bool update(struct emu_call *c)
 {
     struct str prefix = emu_in_str(c, "prefix");
     struct emu_template *t = emu_store_template_locked(c->store, prefix);
-    struct emu_template next = {0};
-    struct emu_template old = {0};
+    struct emu_template *next = NULL;
 
     if (t == NULL)
         return fail_not_found(c, prefix);
-    next = *t;
-    next.description = mem_strdup(t->description);
-    next.custom_role_arn = mem_strdup(t->custom_role_arn);
-    emu_settings_copy(&next.settings, &t->settings);
+    next = emu_template_copy(t);
     if (c->emu->behavior.is_update_resetting_mutability &&
         str_is_null(emu_in_str(c, "imageTagMutability"))) {
-        for (size_t i = 0; i < next.settings.n_filters; i++)
-            mem_free(next.settings.filters[i]);
-        next.settings.n_filters = 0;
-        next.settings.mutability = EMU_MUTABLE;
+        for (size_t i = 0; i < next->settings.n_filters; i++)
+            mem_free(next->settings.filters[i]);
+        next->settings.n_filters = 0;
+        next->settings.mutability = EMU_MUTABLE;
     }
-    if (read_template(c, &next)) {
-        next.updated_ms = clock_unix_ms(c->emu->clock);
-        old = *t;
-        *t = next;
-        next = old;
-    }
-    emu_settings_fini(&next.settings);
-    mem_free(next.description);
-    mem_free(next.custom_role_arn);
-    return c->x.code == EMU_OK && answer(c, t);
+    if (read_template(c, next) && emu_store_update_template_locked(c->store, next, &c->x))
+        return answer(c, t);
+    emu_template_free(next);
+    return false;
 }
 
 static bool delete (struct emu_call *c)
@@ -195,8 +185,7 @@ static bool delete (struct emu_call *c)
     if (t == NULL)
         return fail_not_found(c, prefix);
     (void)answer(c, t);
-    emu_store_remove_template_locked(c->store, t);
-    return true;
+    return emu_store_remove_template_locked(c->store, t, &c->x);
 }
 
 static void write_one(struct emu_call *c, const struct emu_template *t)

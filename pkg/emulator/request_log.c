@@ -93,6 +93,8 @@ static void print_entry(const struct emu_request *r, uint64_t seq, struct buf *o
     if (!str_is_null(body) && body.len <= EMU_LOG_BODY_MAX)
         json_put_raw(&w, "body", body);
     json_put_int(&w, "status", r->has_replied ? r->status : 0);
+    if (r->fault.rule != 0)
+        json_put_int(&w, "fault", (int64_t)r->fault.rule);
     put_optional(&w, "error", r->log.error);
     put_optional(&w, "userAgent", r->log.user_agent);
     put_optional(&w, "accessKeyId", r->log.access_key_id);

@@ -22,6 +22,7 @@ void emu_request_log_add(struct emu_request_log *l, const struct emu_request *r)
 /* Forgets all entries; the sequence numbers go on. */
 void emu_request_log_clear(struct emu_request_log *l);
 /* Appends the entries with seq > after as a JSON array, oldest first:
- * {seq, time, api, operation, body, status, error, userAgent, accessKeyId}, absent members left
- * out, status 0 for a request whose connection broke. */
+ * {seq, time, api, operation, body, status, fault, error, userAgent, accessKeyId, requestId},
+ * absent members left out, status 0 for a request whose connection broke; fault is the id of the
+ * rule that it fell under. */
 void emu_request_log_print(struct emu_request_log *l, uint64_t after, struct buf *out);

@@ -2,8 +2,9 @@
 /*
  * The HTTP server over libmicrohttpd: listener, TLS, routing, the life of a request. It knows
  * nothing of ECR; what a request means is the handlers' (server_priv.h). A reply that a handler
- * gives is kept and queued when the handler returns, and goes into the request log at that moment,
- * before a byte of it is sent: a client that has its answer finds its request in the log.
+ * gives is kept and queued when the handler returns (server_reply.c), and goes into the request log
+ * at that moment, before a byte of it is sent: a client that has its answer finds its request in
+ * the log.
  */
 #include "base/clock.h"
 #include "base/file.h"
@@ -12,6 +13,7 @@
 #include "crypto/crypto.h"
 #include "listen_priv.h"
 #include "request_log_priv.h"
+#include "server_impl_priv.h"
 #include "server_priv.h"
 
 #include <microhttpd.h>
@@ -32,21 +34,6 @@ struct emu_server {
     struct MHD_Daemon *daemon;
     struct buf cert;
     struct buf key;
-};
-
-struct emu_conn {
-    struct emu_request r;
-    struct MHD_Connection *mhd;
-    const struct emu_route *route;
-    bool has_begun;
-    bool is_dropping;
-    bool has_ended;
-    bool is_logged;
-    uint64_t dropped_bytes;
-    struct MHD_Response *response;
-    size_t n_headers;
-    const char *header_name[EMU_REPLY_HEADERS_MAX];
-    const char *header_value[EMU_REPLY_HEADERS_MAX];
 };
 
 /* ---- what a request says ---- */
@@ -90,87 +77,6 @@ struct str emu_query(const struct emu_request *r, const char *name)
     return value ? str_n(value, len) : STR("");
 }
 
-/* ---- replies ---- */
-
-void emu_reply_header(struct emu_request *r, const char *name, struct str value)
-{
-    struct emu_conn *c = r->conn;
-
-    if (c->n_headers >= EMU_REPLY_HEADERS_MAX)
-        return;
-    c->header_name[c->n_headers] = arena_cstr(&r->arena, str_from(name));
-    c->header_value[c->n_headers] = arena_cstr(&r->arena, value);
-    c->n_headers++;
-}
-
-/* Takes response. */
-static void set_reply(struct emu_request *r, int status, const char *content_type,
-                      struct MHD_Response *response)
-{
-    if (r->has_replied || response == NULL) {
-        if (response != NULL)
-            MHD_destroy_response(response);
-        return;
-    }
-    r->has_replied = true;
-    r->status = status;
-    r->conn->response = response;
-    if (content_type != NULL)
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-}
-
-void emu_reply(struct emu_request *r, int status, const char *content_type, struct str body)
-{
-    struct str copy = arena_copy(&r->arena, body.ptr ? body : STR(""));
-    /* libmicrohttpd 0.9.75 wants void * but does not write with this mode */
-    void *bytes = (void *)(uintptr_t)copy.ptr;
-
-    set_reply(r, status, content_type,
-              MHD_create_response_from_buffer(copy.len, bytes, MHD_RESPMEM_PERSISTENT));
-}
-
-static void free_body(void *p)
-{
-    mem_free(p);
-}
-
-void emu_reply_take(struct emu_request *r, int status, const char *content_type, struct buf *body)
-{
-    size_t len = buf_str(body).len;
-    char *bytes = buf_take(body);
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer_with_free_callback(len, bytes, free_body);
-
-    if (response == NULL)
-        mem_free(bytes);
-    set_reply(r, status, content_type, response);
-}
-
-void emu_reply_fd(struct emu_request *r, int status, const char *content_type, int fd,
-                  uint64_t offset, uint64_t len)
-{
-    struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(len, fd, offset);
-
-    if (response == NULL)
-        close(fd);
-    set_reply(r, status, content_type, response);
-}
-
-static ssize_t no_body(void *cls, uint64_t pos, char *out, size_t max)
-{
-    (void)cls;
-    (void)pos;
-    (void)out;
-    (void)max;
-    return MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
-void emu_reply_head(struct emu_request *r, int status, const char *content_type, uint64_t len)
-{
-    set_reply(r, status, content_type,
-              MHD_create_response_from_callback(len, 1, no_body, NULL, NULL));
-}
-
 /* ---- the life of a request ---- */
 
 static void log_once(struct emu_conn *c)
@@ -183,16 +89,7 @@ static void log_once(struct emu_conn *c)
 
 static enum MHD_Result queue_reply(struct emu_conn *c)
 {
-    enum MHD_Result res = MHD_NO;
-
-    log_once(c);
-    if (c->response == NULL)
-        return MHD_NO;
-    for (size_t i = 0; i < c->n_headers; i++)
-        (void)MHD_add_response_header(c->response, c->header_name[i], c->header_value[i]);
-    res = MHD_queue_response(c->mhd, (unsigned)c->r.status, c->response);
-    MHD_destroy_response(TAKE(c->response));
-    return res;
+    return emu_answer_queue(c, log_once);
 }
 
 static const struct emu_route *find_route(const struct emu_server *s, struct str path)
@@ -235,6 +132,8 @@ static bool is_body_dropped(const struct emu_request *r)
     bool has_body =
         r->body_len > 0 || !str_is_null(emu_header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING));
 
+    if (r->is_cut)
+        return false;
     return !has_body ||
            (str_is_null(emu_header(r, MHD_HTTP_HEADER_EXPECT)) && r->body_len <= DROPPED_BYTES_MAX);
 }
@@ -338,8 +237,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
     log_once(c);
     if (c->route != NULL && c->route->handler->done != NULL)
         c->route->handler->done(&c->r);
-    if (c->response != NULL)
-        MHD_destroy_response(c->response);
+    emu_answer_fini(&c->answer);
     arena_fini(&c->r.arena);
     *con_cls = mem_free(c);
 }

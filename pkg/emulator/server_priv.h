@@ -28,6 +28,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "emulator/emulator.h"
+#include "fault_priv.h"
 #include "limits_priv.h"
 
 #include <stdbool.h>
@@ -55,6 +56,8 @@ struct emulator {
     struct emu_request_log *log;
     struct emu_auth *auth;
     struct emu_server *server;
+    struct emu_faults *faults; /* may be NULL */
+    int data_lock;             /* of --data; -1: none */
 };
 
 struct emu_request;
@@ -96,7 +99,9 @@ struct emu_request {
     int64_t body_len;  /* Content-Length; -1 where absent (chunked, or no body) */
     int64_t started_unix_ms;
     bool has_replied;
-    int status; /* of the reply */
+    bool is_cut; /* no reply: the connection breaks */
+    int status;  /* of the reply; 0: there is none */
+    struct emu_fault fault;
 
     struct emu_conn *conn;
 };
@@ -120,6 +125,15 @@ void emu_reply_fd(struct emu_request *r, int status, const char *content_type, i
                   uint64_t offset, uint64_t len);
 /* A reply to HEAD: no body, but its Content-Length. */
 void emu_reply_head(struct emu_request *r, int status, const char *content_type, uint64_t len);
+
+/* The connection breaks at once, instead of a reply. */
+void emu_reply_cut(struct emu_request *r);
+
+/* "arn:aws:ecr:us-east-1:123456789012:repository/" name. */
+struct str emu_repository_arn(const struct emulator *emu, struct arena *arena, struct str name);
+/* Who has the key: a user, or a role's session where it is temporary. */
+struct str emu_caller_arn(const struct emulator *emu, struct arena *arena, struct str key,
+                          bool is_temporary);
 
 struct emu_server_config {
     const char *listen;

@@ -4,6 +4,8 @@
  * push gets. Repositories are in store_repository.c, images in store_image.c.
  */
 #include "base/mem.h"
+#include "change_priv.h"
+#include "journal_priv.h"
 #include "store_impl_priv.h"
 #include "store_priv.h"
 
@@ -36,7 +38,8 @@ void emu_settings_copy(struct emu_settings *to, const struct emu_settings *from)
                                 .kms_key = mem_strdup(from->kms_key),
                                 .n_tags = from->n_tags,
                                 .policy = mem_strdup(from->policy),
-                                .lifecycle = mem_strdup(from->lifecycle)};
+                                .lifecycle = mem_strdup(from->lifecycle),
+                                .is_scan_on_push = from->is_scan_on_push};
     for (size_t i = 0; i < from->n_filters; i++)
         to->filters[i] = mem_strdup(from->filters[i]);
     if (from->n_tags == 0)
@@ -83,6 +86,7 @@ struct emu_store *emu_store_new(const struct emulator_behavior *behavior, const 
     s->next_seq = 1;
     s->templates = map_new();
     s->repositories = map_new();
+    s->history = emu_history_new();
     return s;
 }
 
@@ -91,16 +95,22 @@ static void free_template(void *value)
     emu_template_free(value);
 }
 
+static void free_repository(void *value)
+{
+    emu_repository_free(value);
+}
+
 struct emu_store *emu_store_free(struct emu_store *s)
 {
     if (s == NULL)
         return NULL;
-    while (map_first(s->repositories) != NULL)
-        emu_store_remove_repository_locked(s, map_value(map_first(s->repositories)));
-    s->repositories = map_free(s->repositories, NULL);
+    s->journal = journal_free(s->journal);
+    s->load = mem_free(s->load);
+    s->repositories = map_free(s->repositories, free_repository);
     s->templates = map_free(s->templates, free_template);
     for (size_t i = 0; i < ARRAY_SIZE(s->settings); i++)
         mem_free(s->settings[i]);
+    s->history = emu_history_free(s->history);
     pthread_mutex_destroy(&s->mutex);
     return mem_free(s);
 }
@@ -118,12 +128,6 @@ void emu_store_unlock(struct emu_store *s)
 const struct emu_stats *emu_store_stats_locked(const struct emu_store *s)
 {
     return &s->stats;
-}
-
-void emu_store_count_upload_locked(struct emu_store *s, uint64_t size_bytes)
-{
-    s->stats.uploaded_blobs++;
-    s->stats.uploaded_bytes += size_bytes;
 }
 
 bool emu_store_take_call_locked(struct emu_store *s)
@@ -150,7 +154,7 @@ static const struct {
     {"REGISTRY_POLICY_SCOPE", {"V2", "V1"}},
 };
 
-static int setting_index(struct str name)
+int emu_setting_index(struct str name)
 {
     for (size_t i = 0; i < ARRAY_SIZE(account_settings); i++)
         if (str_eq_cstr(name, account_settings[i].name))
@@ -158,9 +162,14 @@ static int setting_index(struct str name)
     return -1;
 }
 
+const char *emu_setting_name(size_t i)
+{
+    return i < ARRAY_SIZE(account_settings) ? account_settings[i].name : NULL;
+}
+
 const char *emu_store_setting_locked(const struct emu_store *s, struct str name)
 {
-    int i = setting_index(name);
+    int i = emu_setting_index(name);
 
     if (i < 0)
         return NULL;
@@ -175,26 +184,24 @@ bool emu_store_blob_mounting_locked(const struct emu_store *s)
 bool emu_store_put_setting_locked(struct emu_store *s, struct str name, struct str value,
                                   struct emu_error *x)
 {
-    int i = setting_index(name);
+    int i = emu_setting_index(name);
 
     if (i < 0)
         return emu_fail_parameter(x, "name", "Invalid account setting name");
     for (size_t v = 0; v < ARRAY_SIZE(account_settings[i].values); v++) {
         const char *known = account_settings[i].values[v];
+        struct emu_change c = {.kind = EMU_CHANGE_SETTING, .name = name, .value = value};
 
         if (known == NULL || !str_eq_cstr(value, known))
             continue;
-        mem_free(s->settings[i]);
-        s->settings[i] = mem_strdup(known);
-        return true;
+        return emu_store_commit_locked(s, &c, 1, x);
     }
     return emu_fail_parameter(x, "value", "Invalid value for account setting");
 }
 
 /* ---- templates ---- */
 
-/* What is the same prefix has the same key. */
-static struct str template_key(const struct emu_store *s, struct str prefix)
+struct str emu_template_key(const struct emu_store *s, struct str prefix)
 {
     if (!s->behavior.is_slash_distinct && prefix.len > 1 && str_ends_with(prefix, STR("/")))
         prefix.len--;
@@ -203,7 +210,8 @@ static struct str template_key(const struct emu_store *s, struct str prefix)
 
 bool emu_store_add_template_locked(struct emu_store *s, struct emu_template *t, struct emu_error *x)
 {
-    struct str key = template_key(s, str_from(t->prefix));
+    struct str key = emu_template_key(s, str_from(t->prefix));
+    struct emu_change c = {.kind = EMU_CHANGE_TEMPLATE};
     size_t most = s->behavior.max_templates > 0 ? (size_t)s->behavior.max_templates
                                                 : (size_t)EMU_TEMPLATES_MAX;
 
@@ -215,18 +223,26 @@ bool emu_store_add_template_locked(struct emu_store *s, struct emu_template *t, 
     if (map_count(s->templates) >= most)
         return emu_fail(x, EMU_LIMIT_EXCEEDED,
                         "The limit of %zu repository creation templates was reached", most);
-    t->seq = s->next_seq++;
+    t->seq = s->next_seq;
     t->created_ms = clock_unix_ms(s->clock);
     t->updated_ms = t->created_ms;
     t->prefix[key.len] = '\0'; /* the key is the prefix, perhaps without its slash */
-    (void)map_put(s->templates, str_from(t->prefix), t);
-    s->stats.templates++;
-    return true;
+    c.template = t;
+    return emu_store_commit_locked(s, &c, 1, x);
+}
+
+bool emu_store_update_template_locked(struct emu_store *s, struct emu_template *next,
+                                      struct emu_error *x)
+{
+    struct emu_change c = {.kind = EMU_CHANGE_TEMPLATE, .template = next};
+
+    next->updated_ms = clock_unix_ms(s->clock);
+    return emu_store_commit_locked(s, &c, 1, x);
 }
 
 struct emu_template *emu_store_template_locked(struct emu_store *s, struct str prefix)
 {
-    return map_get(s->templates, template_key(s, prefix));
+    return map_get(s->templates, emu_template_key(s, prefix));
 }
 
 struct emu_template *emu_template_free(struct emu_template *t)
@@ -240,11 +256,24 @@ struct emu_template *emu_template_free(struct emu_template *t)
     return mem_free(t);
 }
 
-void emu_store_remove_template_locked(struct emu_store *s, struct emu_template *t)
+struct emu_template *emu_template_copy(const struct emu_template *t)
 {
-    (void)map_remove(s->templates, str_from(t->prefix));
-    s->stats.templates--;
-    emu_template_free(t);
+    struct emu_template *copy = mem_alloc(sizeof(*copy));
+
+    *copy = *t;
+    copy->prefix = mem_strdup(t->prefix);
+    copy->description = mem_strdup(t->description);
+    copy->custom_role_arn = mem_strdup(t->custom_role_arn);
+    emu_settings_copy(&copy->settings, &t->settings);
+    return copy;
+}
+
+bool emu_store_remove_template_locked(struct emu_store *s, struct emu_template *t,
+                                      struct emu_error *x)
+{
+    struct emu_change c = {.kind = EMU_CHANGE_NO_TEMPLATE, .name = str_from(t->prefix)};
+
+    return emu_store_commit_locked(s, &c, 1, x);
 }
 
 const struct map *emu_store_templates_locked(const struct emu_store *s)

@@ -5,6 +5,7 @@
  */
 #include "base/mem.h"
 #include "blob_priv.h"
+#include "change_priv.h"
 #include "crypto/crypto.h"
 #include "json/json.h"
 #include "store_impl_priv.h"
@@ -96,53 +97,33 @@ struct emu_image *emu_image_free(struct emu_image *i)
     return mem_free(i);
 }
 
-static void forget_tag(struct emu_image *image, struct str tag)
+bool emu_store_untag_locked(struct emu_store *s, struct emu_repository *r, struct str tag,
+                            struct emu_error *x)
 {
-    for (size_t i = 0; i < image->n_tags; i++) {
-        if (!str_eq_cstr(tag, image->tags[i]))
-            continue;
-        mem_free(image->tags[i]);
-        memmove(&image->tags[i], &image->tags[i + 1],
-                (image->n_tags - i - 1) * sizeof(*image->tags));
-        image->n_tags--;
-        return;
-    }
+    struct emu_change c = {.kind = EMU_CHANGE_UNTAG, .name = str_from(r->name), .tag = tag};
+
+    return map_get(r->tags, tag) == NULL || emu_store_commit_locked(s, &c, 1, x);
 }
 
-void emu_store_untag_locked(struct emu_store *s, struct emu_repository *r, struct str tag)
+bool emu_store_remove_image_locked(struct emu_store *s, struct emu_repository *r,
+                                   struct emu_image *i, struct emu_error *x)
 {
-    struct emu_image *image = map_remove(r->tags, tag);
+    struct emu_change c = {
+        .kind = EMU_CHANGE_NO_IMAGE, .name = str_from(r->name), .digest = str_from(i->digest)};
 
-    (void)s;
-    if (image != NULL)
-        forget_tag(image, tag);
+    return emu_store_commit_locked(s, &c, 1, x);
 }
 
-static void set_tag(struct emu_store *s, struct emu_repository *r, struct emu_image *image,
-                    struct str tag)
+void emu_store_pulled_locked(struct emu_store *s, struct emu_repository *r, struct emu_image *i)
 {
-    emu_store_untag_locked(s, r, tag);
-    (void)map_put(r->tags, tag, image);
-    image->tags = mem_realloc(image->tags, (image->n_tags + 1) * sizeof(*image->tags));
-    image->tags[image->n_tags++] = mem_dup(tag.ptr, tag.len);
-}
+    struct emu_change c = {.kind = EMU_CHANGE_PULL,
+                           .name = str_from(r->name),
+                           .digest = str_from(i->digest),
+                           .at_ms = clock_unix_ms(s->clock)};
+    struct emu_error ignored = EMU_ERROR_INIT;
+    bool is_kept = emu_store_commit_locked(s, &c, 1, &ignored);
 
-void emu_store_remove_image_locked(struct emu_store *s, struct emu_repository *r,
-                                   struct emu_image *i)
-{
-    for (size_t n = 0; n < i->n_tags; n++)
-        (void)map_remove(r->tags, str_from(i->tags[n]));
-    for (size_t n = 0; n < i->n_children; n++) {
-        struct emu_image *child = map_get(r->images, str_from(i->children[n]));
-
-        if (child != NULL && child->parents > 0)
-            child->parents--;
-    }
-    blobs_drop_manifest(s->blobs, str_from(r->name), str_from(i->digest));
-    (void)map_remove(r->images, str_from(i->digest));
-    s->stats.images--;
-    s->stats.manifest_bytes -= i->manifest_len;
-    emu_image_free(i);
+    (void)is_kept;
 }
 
 /* "'[a, b]'"-style lists end where the message would get too long. */
@@ -175,49 +156,44 @@ static bool fail_missing(const struct emu_store *s, const struct emu_repository 
 }
 
 static bool check_children(const struct emu_store *s, const struct emu_repository *r,
-                           const struct emu_manifest *m, struct arena *arena,
-                           uint64_t *ret_size_bytes, struct emu_error *x)
+                           struct emu_image *image, struct arena *arena, struct emu_error *x)
 {
-    bool *is_missing = arena_new_array(arena, bool, m->n_children);
+    struct str *children = arena_new_array(arena, struct str, image->n_children);
+    bool *is_missing = arena_new_array(arena, bool, image->n_children);
     bool is_any_missing = false;
 
-    *ret_size_bytes = 0;
-    for (size_t i = 0; i < m->n_children; i++) {
-        const struct emu_image *child = map_get(r->images, m->children[i]);
+    for (size_t i = 0; i < image->n_children; i++) {
+        const struct emu_image *child = NULL;
 
+        children[i] = str_from(image->children[i]);
+        child = map_get(r->images, children[i]);
         is_missing[i] = child == NULL;
         is_any_missing = is_any_missing || is_missing[i];
         /* "if the image is a manifest list, this will be the max size of all manifests" */
-        if (child != NULL && child->size_bytes > *ret_size_bytes)
-            *ret_size_bytes = child->size_bytes;
+        if (child != NULL && child->size_bytes > image->size_bytes)
+            image->size_bytes = child->size_bytes;
     }
-    return !is_any_missing || fail_missing(s, r, EMU_REFERENCED_IMAGES_NOT_FOUND, m->children,
-                                           is_missing, m->n_children, x);
+    return !is_any_missing || fail_missing(s, r, EMU_REFERENCED_IMAGES_NOT_FOUND, children,
+                                           is_missing, image->n_children, x);
 }
 
-/* Without duplicates, in order; sizes come from the blobs. On success the layers are held until
- * blobs_manifest_end(). */
-static bool hold_layers(struct emu_store *s, const struct emu_repository *r, struct str digest,
-                        struct emu_manifest *m, struct arena *arena, uint64_t *size_bytes,
-                        struct emu_error *x)
+/* Sizes come from the blobs. On success the layers are held until blobs_manifest_end(). */
+static bool hold_layers(struct emu_store *s, const struct emu_repository *r,
+                        struct emu_image *image, struct arena *arena, struct emu_error *x)
 {
-    bool *is_missing = NULL;
-    size_t n = 0;
-    struct map *seen = map_new();
+    struct str *layers = arena_new_array(arena, struct str, image->n_layers);
+    bool *is_missing = arena_new_array(arena, bool, image->n_layers);
 
-    for (size_t i = 0; i < m->n_layers; i++)
-        if (map_put(seen, m->layers[i], m) == NULL)
-            m->layers[n++] = m->layers[i];
-    seen = map_free(seen, NULL);
-    m->n_layers = n;
-    is_missing = arena_new_array(arena, bool, n);
-    if (!blobs_manifest_begin(s->blobs, str_from(r->name), digest, m->layers, n, is_missing))
-        return fail_missing(s, r, EMU_LAYERS_NOT_FOUND, m->layers, is_missing, n, x);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < image->n_layers; i++)
+        layers[i] = str_from(image->layers[i]);
+    if (!blobs_manifest_begin(s->blobs, str_from(r->name), str_from(image->digest), layers,
+                              image->n_layers, is_missing))
+        return fail_missing(s, r, EMU_LAYERS_NOT_FOUND, layers, is_missing, image->n_layers, x);
+    for (size_t i = 0; i < image->n_layers; i++) {
         struct blob_info info;
 
-        if (blobs_find(s->blobs, str_from(r->name), m->layers[i], &info))
-            *size_bytes += (uint64_t)info.size_bytes;
+        if (blobs_find(s->blobs, str_from(r->name), layers[i], &info))
+            image->size_bytes += (uint64_t)info.size_bytes;
     }
     return true;
 }
@@ -268,71 +244,93 @@ static bool check_quota(const struct emu_store *s, const struct emu_repository *
     return true;
 }
 
-static struct emu_image *add_image(struct emu_store *s, struct emu_repository *r,
-                                   const struct emu_put_image *put, struct str digest,
-                                   const struct emu_manifest *m, uint64_t size_bytes)
+/* Each once, in order. */
+static char **copy_once(const struct str *from, size_t n, size_t *ret_n)
 {
-    struct emu_image *image = mem_alloc(sizeof(*image));
+    char **to = mem_alloc_array(n, sizeof(*to));
+    struct map *seen = map_new();
 
-    image->seq = s->next_seq++;
-    image->digest = mem_dup(digest.ptr, digest.len);
-    image->manifest = mem_dup(put->manifest.ptr, put->manifest.len);
-    image->manifest_len = put->manifest.len;
-    image->media_type = mem_dup(m->media_type.ptr, m->media_type.len);
-    if (!str_is_empty(m->artifact_type))
-        image->artifact_type = mem_dup(m->artifact_type.ptr, m->artifact_type.len);
-    if (!str_is_empty(m->subject))
-        image->subject = mem_dup(m->subject.ptr, m->subject.len);
-    image->layers = copy_digests(m->layers, m->n_layers);
-    image->n_layers = m->n_layers;
-    image->children = copy_digests(m->children, m->n_children);
-    image->n_children = m->n_children;
-    image->size_bytes = size_bytes;
-    image->pushed_ms = clock_unix_ms(s->clock);
-    for (size_t i = 0; i < m->n_children; i++) {
-        struct emu_image *child = map_get(r->images, m->children[i]);
-
-        if (child != NULL)
-            child->parents++;
-    }
-    (void)map_put(r->images, digest, image);
-    s->stats.images++;
-    s->stats.manifest_bytes += image->manifest_len;
-    return image;
+    *ret_n = 0;
+    for (size_t i = 0; i < n; i++)
+        if (map_put(seen, from[i], to) == NULL)
+            to[(*ret_n)++] = mem_dup(from[i].ptr, from[i].len);
+    map_free(seen, NULL);
+    return to;
 }
 
-static bool put_new(struct emu_store *s, struct emu_repository *r, const struct emu_put_image *put,
-                    struct str digest, struct emu_manifest *m, struct arena *arena,
-                    struct emu_image **ret, struct emu_error *x)
+static char *text_of(struct str s)
 {
-    uint64_t size_bytes = 0;
-
-    if (!check_children(s, r, m, arena, &size_bytes, x) || !check_quota(s, r, put, x) ||
-        !hold_layers(s, r, digest, m, arena, &size_bytes, x))
-        return false;
-    *ret = add_image(s, r, put, digest, m, size_bytes);
-    blobs_manifest_end(s->blobs, str_from(r->name), digest, true);
-    return true;
+    return str_is_empty(s) ? NULL : mem_dup(s.ptr, s.len);
 }
 
-bool emu_store_put_image_locked(struct emu_store *s, struct emu_repository *r,
-                                const struct emu_put_image *put, struct emu_image **ret,
-                                struct emu_error *x)
+struct emu_image *emu_image_new(struct str manifest, struct str media_type, struct emu_error *x)
 {
     struct arena arena BERTH_CLEANUP(arena_fini) = ARENA_INIT;
     struct json_doc *doc BERTH_CLEANUP(json_doc_freep) = NULL;
     struct err e = ERR_INIT;
     struct emu_manifest m;
+    struct emu_image *image = NULL;
     char hex[CRYPTO_SHA256_HEX + 1];
-    struct str digest = STR_NULL;
 
-    *ret = NULL;
-    if (!json_parse(put->manifest, EMU_MANIFEST_MAX, &doc, &e))
-        return emu_fail_parameter(x, "ImageManifest", "Invalid JSON syntax");
-    if (!emu_manifest_read(json_root(doc), put->media_type, &arena, &m, x))
+    if (!json_parse(manifest, EMU_MANIFEST_MAX, &doc, &e)) {
+        (void)emu_fail_parameter(x, "ImageManifest", "Invalid JSON syntax");
+        return NULL;
+    }
+    if (!emu_manifest_read(json_root(doc), media_type, &arena, &m, x))
+        return NULL;
+    image = mem_alloc(sizeof(*image));
+    crypto_sha256_hex(manifest, hex);
+    image->digest = mem_strdup(arena_printf(&arena, "sha256:%s", hex).ptr);
+    image->manifest = mem_dup(manifest.ptr, manifest.len);
+    image->manifest_len = manifest.len;
+    image->media_type = text_of(m.media_type);
+    image->artifact_type = text_of(m.artifact_type);
+    image->subject = text_of(m.subject);
+    image->layers = copy_once(m.layers, m.n_layers, &image->n_layers);
+    image->children = copy_digests(m.children, m.n_children);
+    image->n_children = m.n_children;
+    return image;
+}
+
+/* Takes *image on success. */
+static bool put_new(struct emu_store *s, struct emu_repository *r, const struct emu_put_image *put,
+                    struct emu_image *image, struct arena *arena, struct emu_error *x)
+{
+    struct str name = str_from(r->name);
+    struct str digest = str_from(image->digest);
+    struct emu_change changes[] = {
+        {.kind = EMU_CHANGE_IMAGE, .name = name, .image = image},
+        {.kind = EMU_CHANGE_TAG, .name = name, .digest = digest, .tag = put->tag},
+    };
+    bool is_ok = false;
+
+    if (!check_children(s, r, image, arena, x) || !check_quota(s, r, put, x) ||
+        !hold_layers(s, r, image, arena, x))
         return false;
-    crypto_sha256_hex(put->manifest, hex);
-    digest = arena_printf(&arena, "sha256:%s", hex);
+    image->seq = s->next_seq;
+    image->pushed_ms = clock_unix_ms(s->clock);
+    is_ok = emu_store_commit_locked(s, changes, str_is_empty(put->tag) ? 1 : 2, x);
+    blobs_manifest_end(s->blobs, name, digest, is_ok);
+    return is_ok;
+}
+
+static bool put_tag(struct emu_store *s, const struct emu_repository *r,
+                    const struct emu_image *image, struct str tag, struct emu_error *x)
+{
+    struct emu_change c = {.kind = EMU_CHANGE_TAG,
+                           .name = str_from(r->name),
+                           .digest = str_from(image->digest),
+                           .tag = tag};
+
+    return emu_store_commit_locked(s, &c, 1, x);
+}
+
+static bool put_read(struct emu_store *s, struct emu_repository *r, const struct emu_put_image *put,
+                     struct emu_image **image, struct emu_image **ret, struct emu_error *x)
+{
+    struct arena arena BERTH_CLEANUP(arena_fini) = ARENA_INIT;
+    struct str digest = str_from((*image)->digest);
+
     if (!str_is_empty(put->digest) && !str_eq(put->digest, digest))
         return emu_fail(x, EMU_IMAGE_DIGEST_DOES_NOT_MATCH,
                         "The specified image digest '%.*s' does not match the digest '%.*s' that "
@@ -340,9 +338,29 @@ bool emu_store_put_image_locked(struct emu_store *s, struct emu_repository *r,
                         STR_ARG(put->digest), STR_ARG(digest));
     if (!check_existing(s, r, put, digest, ret, x))
         return false;
-    if (*ret == NULL && !put_new(s, r, put, digest, &m, &arena, ret, x))
+    if (*ret != NULL) {
+        if (put_tag(s, r, *ret, put->tag, x))
+            return true;
+        *ret = NULL;
         return false;
-    if (!str_is_empty(put->tag))
-        set_tag(s, r, *ret, put->tag);
+    }
+    if (!put_new(s, r, put, *image, &arena, x))
+        return false;
+    *ret = TAKE(*image);
     return true;
+}
+
+bool emu_store_put_image_locked(struct emu_store *s, struct emu_repository *r,
+                                const struct emu_put_image *put, struct emu_image **ret,
+                                struct emu_error *x)
+{
+    struct emu_image *image = emu_image_new(put->manifest, put->media_type, x);
+    bool is_ok = false;
+
+    *ret = NULL;
+    if (image == NULL)
+        return false;
+    is_ok = put_read(s, r, put, &image, ret, x);
+    emu_image_free(image);
+    return is_ok;
 }

@@ -9,6 +9,9 @@
 
 #include <pthread.h>
 
+struct journal; /* journal_priv.h */
+struct emu_history;
+
 struct emu_store {
     pthread_mutex_t mutex;
     struct emulator_behavior behavior;
@@ -21,11 +24,21 @@ struct emu_store {
     struct map *repositories; /* name -> struct emu_repository */
     char *settings[3];        /* by emu_setting_index(); NULL: the default */
     struct emu_stats stats;
-    int64_t second; /* the one that calls are counted in */
-    int calls;      /* in it */
+    int64_t second;              /* the one that calls are counted in */
+    int calls;                   /* in it */
+    struct emu_history *history; /* NULL: a view */
+    struct journal *journal;     /* NULL: nothing is kept */
+    void *load;                  /* store_data.c's, as long as the journal */
+    bool is_loading;             /* the journal is being read */
 };
 
 struct emu_image *emu_image_free(struct emu_image *i);
+/* Index of an account setting by its name; -1: unknown. */
+int emu_setting_index(struct str name);
+/* "the index of a name" the other way; NULL past the end. */
+const char *emu_setting_name(size_t i);
+/* What is the same prefix has the same key; a view into prefix. */
+struct str emu_template_key(const struct emu_store *s, struct str prefix);
 
 /* What a manifest says, as far as a registry looks at it; views into a document. */
 struct emu_manifest {

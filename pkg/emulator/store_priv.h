@@ -10,6 +10,12 @@
  * (blob_priv.h), which calls nothing back. Texts are NUL-terminated, owned by their struct, NULL
  * where absent. Every *_locked function that can fail returns false and sets *x (struct emu_error),
  * a complete answer in AWS's words, of which /v2/ takes code and message.
+ *
+ * What is changed is changed by emu_store_commit_locked() (change_priv.h) and nowhere else: it
+ * writes the journal, if there is one, and then the memory. All functions below that change
+ * something end in it; where it cannot write they fail with EMU_SERVER and nothing has changed.
+ * What was committed is durable once emu_store_flush() has returned true, which the server waits
+ * for before each reply.
  */
 #pragma once
 
@@ -58,6 +64,7 @@ enum emu_code {
     EMU_INVALID_SIGNATURE,
     EMU_INCOMPLETE_SIGNATURE,
     EMU_EXPIRED_TOKEN,
+    EMU_ACCESS_DENIED,
     EMU_CODE_COUNT
 };
 
@@ -100,9 +107,10 @@ struct emu_settings {
     enum emu_encryption encryption;
     char *kms_key; /* as given; NULL with KMS stands for the key aws/ecr */
     struct emu_resource_tag *tags;
-    size_t n_tags;   /* <= EMU_RESOURCE_TAGS_MAX */
-    char *policy;    /* as AWS prints it */
-    char *lifecycle; /* verbatim */
+    size_t n_tags;        /* <= EMU_RESOURCE_TAGS_MAX */
+    char *policy;         /* as AWS prints it */
+    char *lifecycle;      /* verbatim */
+    bool is_scan_on_push; /* of a repository; no template gives it */
 };
 /* Frees what it holds; zero after. */
 void emu_settings_fini(struct emu_settings *s);
@@ -145,14 +153,17 @@ struct emu_repository {
     uint64_t seq;
     char *name;
     struct emu_settings settings;
-    bool is_scan_on_push;
     bool is_created_on_push;
     char *created_by_prefix; /* the template that gave it its settings; NULL: none did */
     int64_t created_ms;
     int64_t lifecycle_evaluated_ms; /* 0: never */
-    struct map *images;             /* digest -> struct emu_image * */
-    struct map *tags;               /* tag -> struct emu_image * (of the same repository) */
+    struct map *images; /* digest -> struct emu_image *; NULL in a version of the past */
+    struct map *tags;   /* tag -> struct emu_image * (of the same repository) */
 };
+/* Name, settings and dates, without images. Free with emu_repository_free(). */
+struct emu_repository *emu_repository_copy(const struct emu_repository *r) BERTH_NODISCARD;
+/* With its images, if it has some. Returns NULL. */
+struct emu_repository *emu_repository_free(struct emu_repository *r);
 
 struct emu_stats {
     uint64_t uploaded_bytes; /* blob bodies completed by upload */
@@ -173,14 +184,27 @@ struct emu_store *emu_store_new(const struct emulator_behavior *behavior, const 
                                 struct blobs *blobs, struct str account,
                                 struct str region) BERTH_NODISCARD;
 struct emu_store *emu_store_free(struct emu_store *s);
+/*
+ * Makes the store keep its state in directory `dir` (which exists and is the caller's alone): reads
+ * what the journal there has, or begins one. The store is new, nobody uses it yet, and its blobs
+ * keep their files in a directory that stays (blobs_open_directory()). A journal that ends in the
+ * middle of a record (a crash, nothing acknowledged) is cut there. ERR_INVALID: the journal is
+ * damaged elsewhere, of a newer format, or of another account, region or behaviour; the message
+ * names file and offset, or both values.
+ */
+bool emu_store_load(struct emu_store *s, const char *dir, struct err *e) BERTH_NODISCARD;
+/*
+ * Waits until all that was committed before the call is on disk, together with others who wait.
+ * The lock is not held. True at once for a store without a journal. False: the disk failed, and
+ * what is in memory may not be what a restart finds: nothing is acknowledged any more.
+ */
+bool emu_store_flush(struct emu_store *s, struct err *e) BERTH_NODISCARD;
 void emu_store_lock(struct emu_store *s);
 void emu_store_unlock(struct emu_store *s);
 const struct emu_stats *emu_store_stats_locked(const struct emu_store *s);
 
 /* Counts a control call; false where there were more than behavior allows in this second. */
 bool emu_store_take_call_locked(struct emu_store *s) BERTH_NODISCARD;
-/* Counts a blob completed by an upload, for the statistics. */
-void emu_store_count_upload_locked(struct emu_store *s, uint64_t size_bytes);
 
 /* ---- account settings: name -> value ---- */
 bool emu_store_blob_mounting_locked(const struct emu_store *s);
@@ -195,10 +219,16 @@ bool emu_store_add_template_locked(struct emu_store *s, struct emu_template *t,
                                    struct emu_error *x) BERTH_NODISCARD;
 /* By prefix, a trailing slash being the same (or not, see behavior). NULL where absent. */
 struct emu_template *emu_store_template_locked(struct emu_store *s, struct str prefix);
-void emu_store_remove_template_locked(struct emu_store *s, struct emu_template *t); /* frees */
+/* Gives the template of next's prefix all that next has, and a new updated_ms. Takes *next on
+ * success; pointers to the template stay good. */
+bool emu_store_update_template_locked(struct emu_store *s, struct emu_template *next,
+                                      struct emu_error *x) BERTH_NODISCARD;
+bool emu_store_remove_template_locked(struct emu_store *s, struct emu_template *t,
+                                      struct emu_error *x) BERTH_NODISCARD; /* frees */
 /* prefix -> struct emu_template *, in order of creation (of seq). */
 const struct map *emu_store_templates_locked(const struct emu_store *s);
 struct emu_template *emu_template_free(struct emu_template *t);
+struct emu_template *emu_template_copy(const struct emu_template *t) BERTH_NODISCARD;
 /*
  * The template for a repository that ECR itself would create: longest prefix by whole path
  * segments among those applied for `purpose`, ROOT for the rest; NULL: none applies. A prefix does
@@ -225,7 +255,12 @@ bool emu_store_create_repository_locked(struct emu_store *s, struct str name,
 bool emu_store_repository_for_push_locked(struct emu_store *s, struct str name,
                                           struct emu_repository **ret,
                                           struct emu_error *x) BERTH_NODISCARD;
-void emu_store_remove_repository_locked(struct emu_store *s, struct emu_repository *r); /* frees */
+/* Gives the repository the settings of next, a copy of it (emu_repository_copy()) that the caller
+ * has changed. Takes *next on success; pointers to the repository stay good. */
+bool emu_store_update_repository_locked(struct emu_store *s, struct emu_repository *next,
+                                        struct emu_error *x) BERTH_NODISCARD;
+bool emu_store_remove_repository_locked(struct emu_store *s, struct emu_repository *r,
+                                        struct emu_error *x) BERTH_NODISCARD; /* frees */
 /* name -> struct emu_repository *, in order of creation (of seq). */
 const struct map *emu_store_repositories_locked(const struct emu_store *s);
 /* ECR's grammar, 2-256 characters. Pure. */
@@ -234,11 +269,16 @@ bool emu_repository_name_ok(struct str name);
 bool emu_repository_grammar_ok(struct str name);
 
 /* ---- layers: whose links and references blob_priv.h keeps ---- */
+/* A blob that an upload completed and blobs_session_keep() pinned is the repository's; counts it.
+ * False: the repository went meanwhile, or the journal failed. */
+bool emu_store_link_locked(struct emu_store *s, struct str repository, struct str digest,
+                           int64_t size_bytes, struct emu_error *x) BERTH_NODISCARD;
 /*
  * Mounts digest of repository `from` into `to` if ECR's rules hold: the setting is enabled, `from`
  * is named, exists and is not `to`, the blob is referenced by a manifest pushed there, same
  * encryption type and key. False: not mounted, *ret_why is a static word ("disabled", "no-source",
- * "encryption", "unreferenced"). The target having the blob already is true, and nothing counted.
+ * "encryption", "unreferenced", "journal"). The target having the blob already is true, and nothing
+ * counted.
  */
 bool emu_store_mount_locked(struct emu_store *s, struct emu_repository *to, struct str from,
                             struct str digest, const char **ret_why) BERTH_NODISCARD;
@@ -267,8 +307,20 @@ bool emu_store_put_image_locked(struct emu_store *s, struct emu_repository *r,
                                 const struct emu_put_image *put, struct emu_image **ret,
                                 struct emu_error *x) BERTH_NODISCARD;
 /* Removes one tag; the image stays (untagged). */
-void emu_store_untag_locked(struct emu_store *s, struct emu_repository *r, struct str tag);
+bool emu_store_untag_locked(struct emu_store *s, struct emu_repository *r, struct str tag,
+                            struct emu_error *x) BERTH_NODISCARD;
 /* Removes the image and its tags, and drops its references to blobs (blobs_drop_manifest()).
  * The caller has seen to it that no index names it (image->parents == 0). Frees. */
-void emu_store_remove_image_locked(struct emu_store *s, struct emu_repository *r,
-                                   struct emu_image *i);
+bool emu_store_remove_image_locked(struct emu_store *s, struct emu_repository *r,
+                                   struct emu_image *i, struct emu_error *x) BERTH_NODISCARD;
+/* Somebody pulled it now. A journal that cannot be written leaves the old date. */
+void emu_store_pulled_locked(struct emu_store *s, struct emu_repository *r, struct emu_image *i);
+
+/* ---- the past ---- */
+/*
+ * A store that shows account settings, templates and repositories (without images) as they were at
+ * mono_ms of the store's clock, or at the earliest that is known: the last EMU_HISTORY_CHANGES_MAX
+ * changes are kept. For reading, and only while the lock is held; frees by emu_store_view_free().
+ */
+struct emu_store *emu_store_view_locked(struct emu_store *s, int64_t mono_ms) BERTH_NODISCARD;
+struct emu_store *emu_store_view_free(struct emu_store *view);

@@ -5,6 +5,7 @@
  */
 #include "base/mem.h"
 #include "blob_priv.h"
+#include "change_priv.h"
 #include "store_impl_priv.h"
 #include "store_priv.h"
 
@@ -72,10 +73,41 @@ struct emu_repository *emu_store_repository_locked(struct emu_store *s, struct s
     return r;
 }
 
-bool emu_store_create_repository_locked(struct emu_store *s, struct str name,
-                                        const struct emu_settings *settings,
-                                        struct emu_repository **ret, struct emu_error *x)
+struct emu_repository *emu_repository_copy(const struct emu_repository *r)
 {
+    struct emu_repository *copy = mem_alloc(sizeof(*copy));
+
+    *copy = *r;
+    copy->images = NULL;
+    copy->tags = NULL;
+    copy->name = mem_strdup(r->name);
+    copy->created_by_prefix = mem_strdup(r->created_by_prefix);
+    emu_settings_copy(&copy->settings, &r->settings);
+    return copy;
+}
+
+static void free_image(void *value)
+{
+    emu_image_free(value);
+}
+
+struct emu_repository *emu_repository_free(struct emu_repository *r)
+{
+    if (r == NULL)
+        return NULL;
+    map_free(r->images, free_image);
+    map_free(r->tags, NULL);
+    emu_settings_fini(&r->settings);
+    mem_free(r->created_by_prefix);
+    mem_free(r->name);
+    return mem_free(r);
+}
+
+/* by: the template that the settings are from, or NULL. */
+static bool create(struct emu_store *s, struct str name, const struct emu_settings *settings,
+                   const struct emu_template *by, struct emu_repository **ret, struct emu_error *x)
+{
+    struct emu_change c = {.kind = EMU_CHANGE_REPOSITORY};
     struct emu_repository *r = NULL;
 
     *ret = NULL;
@@ -90,16 +122,34 @@ bool emu_store_create_repository_locked(struct emu_store *s, struct str name,
                         "reached",
                         EMU_REPOSITORIES_MAX, s->account);
     r = mem_alloc(sizeof(*r));
-    r->seq = s->next_seq++;
+    r->seq = s->next_seq;
     r->name = mem_dup(name.ptr, name.len);
     r->created_ms = clock_unix_ms(s->clock);
-    r->images = map_new();
-    r->tags = map_new();
+    r->is_created_on_push = by != NULL;
+    r->created_by_prefix = by ? mem_strdup(by->prefix) : NULL;
     emu_settings_copy(&r->settings, settings);
-    (void)map_put(s->repositories, name, r);
-    s->stats.repositories++;
+    c.repository = r;
+    if (!emu_store_commit_locked(s, &c, 1, x)) {
+        emu_repository_free(r);
+        return false;
+    }
     *ret = r;
     return true;
+}
+
+bool emu_store_create_repository_locked(struct emu_store *s, struct str name,
+                                        const struct emu_settings *settings,
+                                        struct emu_repository **ret, struct emu_error *x)
+{
+    return create(s, name, settings, NULL, ret, x);
+}
+
+bool emu_store_update_repository_locked(struct emu_store *s, struct emu_repository *next,
+                                        struct emu_error *x)
+{
+    struct emu_change c = {.kind = EMU_CHANGE_REPOSITORY, .repository = next};
+
+    return emu_store_commit_locked(s, &c, 1, x);
 }
 
 bool emu_store_repository_for_push_locked(struct emu_store *s, struct str name,
@@ -123,27 +173,15 @@ bool emu_store_repository_for_push_locked(struct emu_store *s, struct str name,
         (void)emu_store_repository_locked(s, name, x);
         return false;
     }
-    if (!emu_store_create_repository_locked(s, name, &t->settings, ret, x))
-        return false;
-    (*ret)->is_created_on_push = true;
-    (*ret)->created_by_prefix = mem_strdup(t->prefix);
-    return true;
+    return create(s, name, &t->settings, t, ret, x);
 }
 
-void emu_store_remove_repository_locked(struct emu_store *s, struct emu_repository *r)
+bool emu_store_remove_repository_locked(struct emu_store *s, struct emu_repository *r,
+                                        struct emu_error *x)
 {
-    /* links, references and sessions at once; the images then have nothing left to drop */
-    blobs_drop_repository(s->blobs, str_from(r->name));
-    while (map_first(r->images) != NULL)
-        emu_store_remove_image_locked(s, r, map_value(map_first(r->images)));
-    map_free(r->images, NULL);
-    map_free(r->tags, NULL);
-    (void)map_remove(s->repositories, str_from(r->name));
-    s->stats.repositories--;
-    emu_settings_fini(&r->settings);
-    mem_free(r->created_by_prefix);
-    mem_free(r->name);
-    mem_free(r);
+    struct emu_change c = {.kind = EMU_CHANGE_NO_REPOSITORY, .name = str_from(r->name)};
+
+    return emu_store_commit_locked(s, &c, 1, x);
 }
 
 const struct map *emu_store_repositories_locked(const struct emu_store *s)
@@ -165,7 +203,9 @@ bool emu_store_mount_locked(struct emu_store *s, struct emu_repository *to, stru
                             struct str digest, const char **ret_why)
 {
     struct emu_repository *source = str_is_empty(from) ? NULL : map_get(s->repositories, from);
-    int64_t size_bytes = 0;
+    struct emu_change c = {
+        .kind = EMU_CHANGE_LINK, .name = str_from(to->name), .digest = digest, .is_mounted = true};
+    struct emu_error x = EMU_ERROR_INIT;
 
     *ret_why = "disabled";
     if (!emu_store_blob_mounting_locked(s))
@@ -177,10 +217,13 @@ bool emu_store_mount_locked(struct emu_store *s, struct emu_repository *to, stru
     if (!same_encryption(&source->settings, &to->settings))
         return false;
     *ret_why = "";
-    switch (blobs_mount(s->blobs, from, str_from(to->name), digest, &size_bytes)) {
-    case BLOB_MOUNTED:
+    switch (blobs_may_mount(s->blobs, from, str_from(to->name), digest, &c.size_bytes)) {
+    case BLOB_MOUNT_OK:
+        *ret_why = "journal";
+        if (!emu_store_commit_locked(s, &c, 1, &x))
+            return false; /* it becomes an upload, which will tell */
         s->stats.mounted_blobs++;
-        s->stats.mounted_bytes += (uint64_t)size_bytes;
+        s->stats.mounted_bytes += (uint64_t)c.size_bytes;
         return true;
     case BLOB_MOUNT_THERE:
         return true;
@@ -192,4 +235,20 @@ bool emu_store_mount_locked(struct emu_store *s, struct emu_repository *to, stru
         return false;
     }
     return false;
+}
+
+bool emu_store_link_locked(struct emu_store *s, struct str repository, struct str digest,
+                           int64_t size_bytes, struct emu_error *x)
+{
+    struct emu_change c = {
+        .kind = EMU_CHANGE_LINK, .name = repository, .digest = digest, .size_bytes = size_bytes};
+    struct blob_info info;
+
+    if (emu_store_repository_locked(s, repository, x) == NULL)
+        return false;
+    if (!blobs_find(s->blobs, repository, digest, &info) && !emu_store_commit_locked(s, &c, 1, x))
+        return false;
+    s->stats.uploaded_blobs++;
+    s->stats.uploaded_bytes += (uint64_t)size_bytes;
+    return true;
 }

@@ -5,6 +5,7 @@
  */
 #include "auth_priv.h"
 #include "control_priv.h"
+#include "fault_request_priv.h"
 
 #include <stdio.h>
 
@@ -44,19 +45,26 @@ static void append_escaped(struct buf *out, struct str s)
     }
 }
 
-static void reply_error(struct emu_request *r, const struct emu_error *x)
+static void reply_failure(struct emu_request *r, int status, struct str code, struct str message)
 {
     struct buf out BERTH_CLEANUP(buf_fini) = BUF_INIT(8 * EMU_ERROR_TEXT_MAX);
+
+    buf_printf(&out, "<ErrorResponse xmlns=\"%s\"><Error><Type>%s</Type><Code>", xmlns,
+               status < 500 ? "Sender" : "Receiver");
+    append_escaped(&out, code);
+    buf_append_cstr(&out, "</Code><Message>");
+    append_escaped(&out, message);
+    buf_printf(&out, "</Message></Error><RequestId>%s</RequestId></ErrorResponse>\n", r->id);
+    r->log.error = code;
+    emu_reply_take(r, status, "text/xml", &out);
+}
+
+static void reply_error(struct emu_request *r, const struct emu_error *x)
+{
     int status = 0;
     const char *code = sts_code(x->code, &status);
 
-    buf_printf(&out, "<ErrorResponse xmlns=\"%s\"><Error><Type>Sender</Type><Code>%s</Code>", xmlns,
-               code);
-    buf_append_cstr(&out, "<Message>");
-    append_escaped(&out, str_from(x->message));
-    buf_printf(&out, "</Message></Error><RequestId>%s</RequestId></ErrorResponse>\n", r->id);
-    r->log.error = str_from(code);
-    emu_reply_take(r, status, "text/xml", &out);
+    reply_failure(r, status, str_from(code), str_from(x->message));
 }
 
 /* The value of Action; names and versions need no decoding. */
@@ -77,11 +85,7 @@ static void reply_identity(struct emu_request *r, struct str key, bool is_tempor
 
     buf_printf(&out, "<GetCallerIdentityResponse xmlns=\"%s\"><GetCallerIdentityResult><Arn>",
                xmlns);
-    if (is_temporary)
-        buf_printf(&out, "arn:aws:sts::%s:assumed-role/emulator/", account);
-    else
-        buf_printf(&out, "arn:aws:iam::%s:user/", account);
-    append_escaped(&out, key);
+    append_escaped(&out, emu_caller_arn(r->emu, &r->arena, key, is_temporary));
     buf_printf(&out, "</Arn><UserId>%s", is_temporary ? "AROAEMULATOR:" : "AIDA");
     append_escaped(&out, key);
     buf_printf(&out,
@@ -91,6 +95,16 @@ static void reply_identity(struct emu_request *r, struct str key, bool is_tempor
     emu_reply_take(r, 200, "text/xml", &out);
 }
 
+static bool begin_fault(struct emu_request *r)
+{
+    return emu_fault_begin(
+        r, &(struct emu_fault_call){
+               .operation = r->log.operation,
+               .access_key_id = emu_auth_claimed_key(emu_header(r, "Authorization")),
+               .action = arena_printf(&r->arena, "sts:%.*s", STR_ARG(r->log.operation)),
+               .resource = STR("*")});
+}
+
 void emu_sts_reply(struct emu_request *r, struct str body)
 {
     struct emu_error x = EMU_ERROR_INIT;
@@ -98,8 +112,14 @@ void emu_sts_reply(struct emu_request *r, struct str body)
     bool is_temporary = false;
 
     r->log.operation = arena_copy(&r->arena, str_cut_utf8(action, 80));
+    if (!begin_fault(r))
+        return;
     if (!emu_auth_check(r, body, "sts", &r->log.access_key_id, &is_temporary, &x)) {
         reply_error(r, &x);
+        return;
+    }
+    if (emu_fault_refuses(r)) {
+        reply_failure(r, r->fault.status, r->fault.type, r->fault.message);
         return;
     }
     if (!str_eq(action, STR("GetCallerIdentity"))) {

@@ -6,6 +6,7 @@
  */
 #include "base/arena.h"
 #include "crypto/crypto.h"
+#include "fault_request_priv.h"
 #include "v2_priv.h"
 
 enum { CREDENTIALS_MAX = 16 * 1024 };
@@ -75,10 +76,52 @@ static enum emu_token_state check_credentials(struct emu_request *r)
     return state;
 }
 
-/* Replies at once: whoever is not known has no body that we would read. */
-static bool authenticate(struct emu_request *r)
+/* The action that a policy would have to allow; HEAD of a manifest is a read like GET. */
+static const char *action_of(enum v2_kind kind, struct str method)
 {
-    enum emu_token_state state = check_credentials(r);
+    bool is_read = str_eq(method, STR("GET")) || str_eq(method, STR("HEAD"));
+
+    switch (kind) {
+    case V2_CATALOG:
+        return "ecr:DescribeRepositories";
+    case V2_TAGS:
+    case V2_REFERRERS:
+        return "ecr:ListImages";
+    case V2_MANIFEST:
+        return is_read ? "ecr:BatchGetImage" : "ecr:PutImage";
+    case V2_BLOB:
+        return str_eq(method, STR("HEAD")) ? "ecr:BatchCheckLayerAvailability"
+                                           : "ecr:GetDownloadUrlForLayer";
+    case V2_UPLOAD_START:
+        return "ecr:InitiateLayerUpload";
+    case V2_UPLOAD:
+        return str_eq(method, STR("PUT")) ? "ecr:CompleteLayerUpload" : "ecr:UploadLayerPart";
+    case V2_UNKNOWN:
+    case V2_BASE:
+        break;
+    }
+    return "ecr:GetAuthorizationToken";
+}
+
+static bool begin_fault(struct emu_request *r, const struct v2_state *s)
+{
+    struct str name = s->target.name;
+
+    return emu_fault_begin(
+        r,
+        &(struct emu_fault_call){
+            .operation = arena_printf(&r->arena, "%.*s %.*s", STR_ARG(r->method), STR_ARG(r->path)),
+            .access_key_id = r->log.access_key_id,
+            .action = str_from(action_of(s->target.kind, r->method)),
+            .resource =
+                str_is_empty(name) ? STR("*") : emu_repository_arn(r->emu, &r->arena, name)});
+}
+
+/* Replies at once: whoever is not known has no body that we would read. */
+static bool authenticate(struct emu_request *r, enum emu_token_state state)
+{
+    if (state == EMU_TOKEN_OK && r->fault.effect == EMU_FAULT_EXPIRE)
+        state = EMU_TOKEN_EXPIRED;
     if (state == EMU_TOKEN_OK)
         return true;
     if (state == EMU_TOKEN_EXPIRED) {
@@ -113,9 +156,16 @@ static void v2_begin(struct emu_request *r)
     s->manifest = BUF_INIT(EMU_MANIFEST_MAX);
     r->state = s;
     emu_reply_header(r, "Docker-Distribution-Api-Version", STR("registry/2.0"));
-    if (!authenticate(r))
-        return;
+    enum emu_token_state state = check_credentials(r);
     s->target = v2_parse_path(r->path);
+    if (!begin_fault(r, s) || !authenticate(r, state))
+        return;
+    if (emu_fault_refuses(r)) {
+        v2_fail(r, r->fault.status, arena_cstr(&r->arena, r->fault.type), "%.*s",
+                STR_ARG(r->fault.message));
+        v2_send_failure(r);
+        return;
+    }
     s->operation = find_operation(r, s->target.kind);
     if (s->operation != NULL && s->operation->begin != NULL)
         s->operation->begin(r, s);

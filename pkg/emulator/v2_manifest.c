@@ -5,7 +5,6 @@
  * answer; here it is put into the words of the registry API.
  */
 #include "base/arena.h"
-#include "base/clock.h"
 #include "v2_priv.h"
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -55,7 +54,7 @@ static bool find_image(struct emu_request *r, struct v2_state *s, bool is_head, 
     ret->size = image->manifest_len;
     if (!is_head) {
         ret->manifest = arena_copy(&r->arena, str_n(image->manifest, image->manifest_len));
-        image->pulled_ms = clock_unix_ms(r->emu->clock);
+        emu_store_pulled_locked(r->emu->store, repository, image);
     }
     return true;
 }

@@ -107,8 +107,8 @@ struct v2_operation {
 
 /* --- v2_reply.c ------------------------------------------------------------------------------- */
 
-/* Notes a failure: the first one counts. Returns false. code: static, in the words of the
- * distribution specification. */
+/* Notes a failure: the first one counts. Returns false. code: static or in the
+ * arena, in the words of the distribution specification. */
 bool v2_fail(struct emu_request *r, int status, const char *code, const char *fmt, ...)
     BERTH_PRINTF(4, 5);
 /* The same for a refusal of the store. */

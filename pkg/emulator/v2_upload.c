@@ -99,17 +99,24 @@ void v2_upload_start_begin(struct emu_request *r, struct v2_state *s)
 static void commit(struct emu_request *r, struct v2_state *s)
 {
     struct err e = ERR_INIT;
+    struct emu_error x = EMU_ERROR_INIT;
     int64_t size;
     enum blob_result result =
-        blobs_session_commit(r->emu->blobs, TAKE(s->session), s->digest, &size, &e);
+        blobs_session_keep(r->emu->blobs, TAKE(s->session), s->digest, &size, &e);
     if (result != BLOB_OK) {
         v2_fail_blob(r, result, &e);
         return;
     }
     emu_store_lock(r->emu->store);
-    emu_store_count_upload_locked(r->emu->store, (uint64_t)size);
+    bool is_linked = emu_store_link_locked(r->emu->store, s->target.name, s->digest, size, &x);
     emu_store_unlock(r->emu->store);
-    reply_blob(r, s->digest);
+    blobs_unpin(r->emu->blobs, s->digest);
+    if (is_linked)
+        reply_blob(r, s->digest);
+    else if (x.code == EMU_REPOSITORY_NOT_FOUND) /* it went meanwhile, and the upload with it */
+        v2_fail_blob(r, BLOB_UNKNOWN, NULL);
+    else
+        v2_fail_store(r, &x);
 }
 
 void v2_upload_start_end(struct emu_request *r, struct v2_state *s)

@@ -107,14 +107,35 @@ static void write_all(struct blob_session *s, struct str content)
     assert_int_equal(blob_session_write(s, content.ptr, content.len, &e), BLOB_OK);
 }
 
-static struct digest upload(struct fixture *f, struct str repository, struct str content)
+/* What the state does with an upload that is complete. */
+static enum blob_result commit(struct fixture *f, struct blob_session *s, struct str repository,
+                               struct str digest, int64_t *size)
 {
     struct err e = ERR_INIT;
+    enum blob_result result = blobs_session_keep(f->blobs, s, digest, size, &e);
+    if (result != BLOB_OK)
+        return result;
+    assert_true(blobs_link(f->blobs, repository, digest, false));
+    blobs_unpin(f->blobs, digest);
+    return BLOB_OK;
+}
+
+static enum blob_mount mount(struct fixture *f, struct str from, struct str to, struct str digest,
+                             int64_t *size)
+{
+    enum blob_mount result = blobs_may_mount(f->blobs, from, to, digest, size);
+    if (result == BLOB_MOUNT_OK)
+        assert_true(blobs_link(f->blobs, to, digest, true));
+    return result;
+}
+
+static struct digest upload(struct fixture *f, struct str repository, struct str content)
+{
     struct digest d = digest_of(content);
     int64_t size;
     struct blob_session *s = begin(f, repository);
     write_all(s, content);
-    assert_int_equal(blobs_session_commit(f->blobs, s, str_from(d.text), &size, &e), BLOB_OK);
+    assert_int_equal(commit(f, s, repository, str_from(d.text), &size), BLOB_OK);
     assert_int_equal(size, content.len);
     return d;
 }
@@ -169,7 +190,6 @@ static void digest_grammar(void **state)
 static void upload_in_pieces_and_read_back(void **state)
 {
     struct fixture *f = *state;
-    struct err e = ERR_INIT;
     struct digest d = digest_of(STR("hello, world"));
     struct blob_session *s = begin(f, REPO_A);
     struct str id = str_from(blob_session_id(s));
@@ -181,7 +201,7 @@ static void upload_in_pieces_and_read_back(void **state)
     assert_int_equal(blob_session_size(s), 7);
     write_all(s, STR("world"));
     assert_false(has(f, REPO_A, &d));
-    assert_int_equal(blobs_session_commit(f->blobs, s, str_from(d.text), NULL, &e), BLOB_OK);
+    assert_int_equal(commit(f, s, REPO_A, str_from(d.text), NULL), BLOB_OK);
 
     int64_t size;
     char content[32] = {0};
@@ -202,11 +222,10 @@ static void upload_in_pieces_and_read_back(void **state)
 static void wrong_digest_ends_the_session(void **state)
 {
     struct fixture *f = *state;
-    struct err e = ERR_INIT;
     struct digest d = digest_of(STR("something else"));
     struct blob_session *s = begin(f, REPO_A);
     write_all(s, STR("content"));
-    assert_int_equal(blobs_session_commit(f->blobs, s, str_from(d.text), NULL, &e), BLOB_MISMATCH);
+    assert_int_equal(commit(f, s, REPO_A, str_from(d.text), NULL), BLOB_MISMATCH);
     assert_false(has(f, REPO_A, &d));
     assert_int_equal(count_files(f), 0);
 }
@@ -221,7 +240,7 @@ static void truncate_goes_back(void **state)
     assert_int_equal(blob_session_truncate(s, 7, &e), BLOB_OK);
     assert_int_equal(blob_session_size(s), 7);
     write_all(s, STR("is"));
-    assert_int_equal(blobs_session_commit(f->blobs, s, str_from(d.text), NULL, &e), BLOB_OK);
+    assert_int_equal(commit(f, s, REPO_A, str_from(d.text), NULL), BLOB_OK);
 }
 
 static void session_belongs_to_one_request_and_one_repository(void **state)
@@ -310,7 +329,6 @@ static void sessions_are_bounded_and_expire(void **state)
 static void repository_deleted_while_uploading(void **state)
 {
     struct fixture *f = *state;
-    struct err e = ERR_INIT;
     struct digest d = digest_of(STR("late"));
     struct blob_session *s = begin(f, REPO_A);
     struct blob_session *again;
@@ -319,7 +337,7 @@ static void repository_deleted_while_uploading(void **state)
     assert_int_equal(
         blobs_session_acquire(f->blobs, REPO_A, str_from(blob_session_id(s)), 0, &again),
         BLOB_UNKNOWN);
-    assert_int_equal(blobs_session_commit(f->blobs, s, str_from(d.text), NULL, &e), BLOB_UNKNOWN);
+    assert_int_equal(commit(f, s, REPO_A, str_from(d.text), NULL), BLOB_UNKNOWN);
     assert_false(has(f, REPO_A, &d));
     s = begin(f, REPO_A);
     blobs_drop_repository(f->blobs, REPO_A);
@@ -354,21 +372,21 @@ static void mount_wants_a_pushed_manifest(void **state)
     struct blob_info info;
     struct digest d = upload(f, REPO_A, STR("layer"));
     struct str digest = str_from(d.text);
-    assert_int_equal(blobs_mount(f->blobs, REPO_B, REPO_A, digest, &size), BLOB_MOUNT_NO_SOURCE);
-    assert_int_equal(blobs_mount(f->blobs, REPO_A, REPO_B, digest, &size), BLOB_MOUNT_UNREFERENCED);
+    assert_int_equal(mount(f, REPO_B, REPO_A, digest, &size), BLOB_MOUNT_NO_SOURCE);
+    assert_int_equal(mount(f, REPO_A, REPO_B, digest, &size), BLOB_MOUNT_UNREFERENCED);
     assert_false(has(f, REPO_B, &d));
     push_manifest(f, REPO_A, MANIFEST, &d);
-    assert_int_equal(blobs_mount(f->blobs, REPO_A, REPO_B, digest, &size), BLOB_MOUNTED);
+    assert_int_equal(mount(f, REPO_A, REPO_B, digest, &size), BLOB_MOUNT_OK);
     assert_int_equal(size, 5);
     assert_true(blobs_find(f->blobs, REPO_B, digest, &info));
     assert_true(info.is_mounted);
     assert_false(info.is_referenced);
-    assert_int_equal(blobs_mount(f->blobs, REPO_A, REPO_B, digest, &size), BLOB_MOUNT_THERE);
+    assert_int_equal(mount(f, REPO_A, REPO_B, digest, &size), BLOB_MOUNT_THERE);
     assert_int_equal(size, 0);
     /* what is mounted outlives its source, but is no source itself before a manifest names it */
     blobs_drop_repository(f->blobs, REPO_A);
     assert_true(has(f, REPO_B, &d));
-    assert_int_equal(blobs_mount(f->blobs, REPO_B, REPO_A, digest, &size), BLOB_MOUNT_UNREFERENCED);
+    assert_int_equal(mount(f, REPO_B, REPO_A, digest, &size), BLOB_MOUNT_UNREFERENCED);
 }
 
 static void manifest_with_missing_blobs(void **state)
@@ -449,7 +467,7 @@ static void reader_outlives_deletion(void **state)
     struct digest d = upload(f, REPO_A, STR("layer"));
     int fd = blobs_open(f->blobs, REPO_A, str_from(d.text), &size);
     assert_true(fd >= 0);
-    blobs_drop_all(f->blobs);
+    blobs_drop_repository(f->blobs, REPO_A);
     assert_int_equal(count_files(f), 0);
     assert_int_equal(read(fd, content, sizeof(content)), 5);
     assert_string_equal(content, "layer");

@@ -149,7 +149,7 @@ static void test_create_on_push(void **state)
     assert_string_equal(r->settings.policy, "{}");
     assert_string_equal(r->settings.tags[0].value, "v");
     /* the template has no say over what exists */
-    emu_store_remove_template_locked(f.store, t);
+    assert_true(emu_store_remove_template_locked(f.store, t, &x));
     assert_true(emu_store_repository_for_push_locked(f.store, STR("team/app"), &again, &x));
     assert_ptr_equal(again, r);
     /* a key without a role */
@@ -252,7 +252,9 @@ static void test_mutability(void **state)
 static void upload(struct fixture *f, const char *repository, const char *bytes, char *digest)
 {
     struct err e = ERR_INIT;
+    struct emu_error x = EMU_ERROR_INIT;
     struct blob_session *s = NULL;
+    int64_t size = 0;
     char id[BLOB_UPLOAD_ID_MAX];
     char hex[CRYPTO_SHA256_HEX + 1];
 
@@ -262,7 +264,9 @@ static void upload(struct fixture *f, const char *repository, const char *bytes,
     assert_int_equal(blobs_session_acquire(f->blobs, str_from(repository), str_from(id), 0, &s),
                      BLOB_OK);
     assert_int_equal(blob_session_write(s, bytes, strlen(bytes), &e), BLOB_OK);
-    assert_int_equal(blobs_session_commit(f->blobs, s, str_from(digest), NULL, &e), BLOB_OK);
+    assert_int_equal(blobs_session_keep(f->blobs, s, str_from(digest), &size, &e), BLOB_OK);
+    assert_true(emu_store_link_locked(f->store, str_from(repository), str_from(digest), size, &x));
+    blobs_unpin(f->blobs, str_from(digest));
 }
 
 static struct emu_repository *create(struct fixture *f, const char *name, const char *kms_key)
@@ -305,6 +309,7 @@ static void test_life_of_an_image(void **state)
     struct fixture f;
     struct emu_repository *r = NULL;
     struct emu_image *image = NULL;
+    struct emu_error x = EMU_ERROR_INIT;
     struct blob_info info;
     char config[BLOB_DIGEST_MAX];
     char layer[BLOB_DIGEST_MAX];
@@ -334,10 +339,10 @@ static void test_life_of_an_image(void **state)
     assert_int_equal(put(&f, r, manifest, NULL, &image), EMU_IMAGE_ALREADY_EXISTS);
     assert_int_equal(put(&f, r, manifest, "v2", &image), EMU_OK);
     assert_int_equal(image->n_tags, 2);
-    emu_store_untag_locked(f.store, r, STR("v1"));
+    assert_true(emu_store_untag_locked(f.store, r, STR("v1"), &x));
     assert_null(emu_repository_image_locked(r, STR("v1")));
     assert_int_equal(image->n_tags, 1);
-    emu_store_remove_image_locked(f.store, r, image);
+    assert_true(emu_store_remove_image_locked(f.store, r, image, &x));
     assert_null(emu_repository_image_locked(r, STR("v2")));
     assert_false(blobs_find(f.blobs, STR("team/app"), str_from(layer), &info));
     assert_int_equal(emu_store_stats_locked(f.store)->manifest_bytes, 0);
@@ -384,7 +389,7 @@ static void test_mount(void **state)
     assert_int_equal(emu_store_stats_locked(f.store)->mounted_blobs, 1);
     /* what is mounted stays, whatever becomes of source and setting */
     assert_true(emu_store_put_setting_locked(f.store, STR("BLOB_MOUNTING"), STR("DISABLED"), &x));
-    emu_store_remove_repository_locked(f.store, source);
+    assert_true(emu_store_remove_repository_locked(f.store, source, &x));
     upload(&f, "target", "{}", config);
     assert_int_equal(put(&f, target, manifest, "v1", &image), EMU_OK);
     stop(&f);

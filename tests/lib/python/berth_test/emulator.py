@@ -40,6 +40,7 @@ class Request:
     body: dict | None
     user_agent: str
     fault: int | None = None  # the id of the rule that it fell under
+    key_id: str = ""  # the access key id that it was signed with
 
     @property
     def is_write(self) -> bool:
@@ -203,6 +204,7 @@ class Emulator:
                 body=e.get("body"),
                 user_agent=e.get("userAgent") or "",
                 fault=e.get("fault"),
+                key_id=e.get("accessKeyId") or "",
             )
             for e in self._log(self._mark)
         ]
