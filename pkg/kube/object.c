@@ -5,6 +5,7 @@
 #include "kube/object.h"
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "json/json.h"
@@ -91,13 +92,49 @@ static bool read_identity(struct kube_object *o, struct str text, struct err *e)
     return true;
 }
 
+/* Puts null in the place of a value of text; `value` is a view into it. */
+static void append_without(struct buf *out, struct str *rest, struct str value)
+{
+    if (str_is_null(value))
+        return;
+    buf_append(out, str_n(rest->ptr, (size_t)(value.ptr - rest->ptr)));
+    buf_append_cstr(out, "null");
+    *rest = str_n(value.ptr + value.len, (size_t)(rest->ptr + rest->len - (value.ptr + value.len)));
+}
+
+/*
+ * The text without what nobody here reads and what is the greater part of most objects: who owns
+ * which field, and kubectl's copy of what was applied. A tree of them would be several times the
+ * size of the text, for as long as the object is watched.
+ */
+static struct str without_bookkeeping(struct str text, struct buf *out)
+{
+    static const char *const TOP[] = {"metadata"};
+    static const char *const META[] = {"annotations", "managedFields"};
+    static const char *const APPLIED[] = {"kubectl.kubernetes.io/last-applied-configuration"};
+    struct str metadata = STR_NULL, meta[ARRAY_SIZE(META)], applied = STR_NULL;
+    if (!kube_slice_members(text, TOP, 1, &metadata) || str_is_null(metadata) ||
+        !kube_slice_members(metadata, META, ARRAY_SIZE(META), meta))
+        return text;
+    if (!str_is_null(meta[0]) && !kube_slice_members(meta[0], APPLIED, 1, &applied))
+        applied = STR_NULL;
+    bool is_applied_first = str_is_null(meta[1]) || meta[0].ptr < meta[1].ptr;
+    struct str rest = text;
+    append_without(out, &rest, is_applied_first ? applied : meta[1]);
+    append_without(out, &rest, is_applied_first ? meta[1] : applied);
+    buf_append(out, rest);
+    return buf_ok(out) ? buf_str(out) : text;
+}
+
 bool kube_object_parse(struct str text, struct kube_object **ret, struct err *e)
 {
     *ret = NULL;
     struct kube_object *o BERTH_CLEANUP(kube_object_unrefp) = mem_alloc(sizeof(*o));
     atomic_init(&o->refs, 1);
     struct err why = ERR_INIT;
-    bool is_read = json_parse(text, KUBE_OBJECT_MAX_BYTES, &o->doc, &why);
+    struct buf cut BERTH_CLEANUP(buf_fini) = BUF_INIT(KUBE_OBJECT_MAX_BYTES);
+    bool is_read =
+        json_parse(without_bookkeeping(text, &cut), KUBE_OBJECT_MAX_BYTES, &o->doc, &why);
     if (is_read ? !read_decoded(o, e) : !read_identity(o, text, e))
         return false;
     if (!is_read)

@@ -54,6 +54,37 @@ static void metadata_is_read(void **state)
     assert_int_equal(json_i64_or(json_path(kube_object_json(o), "spec.x"), 0), 1);
 }
 
+/* What nobody reads is dropped, in any order, and nothing else is. */
+static void bookkeeping_is_dropped(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "{\"metadata\":{\"name\":\"a\",\"annotations\":{\"x\":\"1\",\"kubectl.kubernetes.io/"
+        "last-applied-configuration\":\"{}\",\"y\":\"2\"},\"managedFields\":[{\"m\":1}],"
+        "\"uid\":\"u\"},\"spec\":{\"managedFields\":3}}",
+        "{\"metadata\":{\"managedFields\":[{\"m\":1}],\"name\":\"a\",\"annotations\":{\"y\":\"2\","
+        "\"kubectl.kubernetes.io/last-applied-configuration\":\"{}\",\"x\":\"1\"},\"uid\":\"u\"},"
+        "\"spec\":{\"managedFields\":3}}",
+        "{\"metadata\":{\"managedFields\":null,\"name\":\"a\",\"uid\":\"u\",\"annotations\":{"
+        "\"y\":\"2\",\"x\":\"1\"}},\"spec\":{\"managedFields\":3}}",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct kube_object *o BERTH_CLEANUP(kube_object_unrefp) = NULL;
+        struct err e = ERR_INIT;
+        assert_true(kube_object_parse(str_from(cases[i]), &o, &e));
+        assert_null(kube_object_undecodable(o));
+        const struct json *meta = json_get(kube_object_json(o), "metadata");
+        assert_true(json_is_null(json_get(meta, "managedFields")));
+        assert_true(str_is_null(
+            kube_object_annotation(o, "kubectl.kubernetes.io/last-applied-configuration")));
+        assert_true(str_eq_cstr(kube_object_annotation(o, "x"), "1"));
+        assert_true(str_eq_cstr(kube_object_annotation(o, "y"), "2"));
+        assert_true(str_eq_cstr(kube_object_name(o), "a"));
+        assert_true(str_eq_cstr(kube_object_uid(o), "u"));
+        assert_int_equal(json_i64_or(json_path(kube_object_json(o), "spec.managedFields"), 0), 3);
+    }
+}
+
 static void absent_metadata_is_empty(void **state)
 {
     (void)state;
@@ -208,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metadata_is_read),
+        cmocka_unit_test(bookkeeping_is_dropped),
         cmocka_unit_test(absent_metadata_is_empty),
         cmocka_unit_test(bad_objects_keep_their_identity),
         cmocka_unit_test(big_objects_are_undecodable),
