@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first block is small: most units of work are, and some arenas are kept for long. */
+/* Blocks begin small and double: most units of work are small, and some arenas are kept for long.
+ */
 enum { ARENA_FIRST_BYTES = 1024, ARENA_BLOCK_BYTES = 8192 };
 
 struct arena_block {
@@ -69,7 +70,9 @@ void *arena_alloc(struct arena *a, size_t n)
     a->used_bytes += n;
     if (a->head != NULL && n <= a->head->size - a->head->used)
         return take(a->head, n);
-    size_t usual = a->head == NULL ? ARENA_FIRST_BYTES : ARENA_BLOCK_BYTES;
+    size_t usual = a->head == NULL ? ARENA_FIRST_BYTES : a->head->size * 2;
+    if (usual > ARENA_BLOCK_BYTES)
+        usual = ARENA_BLOCK_BYTES;
     size_t size = n > usual / 4 ? n : usual;
     struct arena_block *b = mem_realloc(NULL, sizeof *b + size);
     b->size = size;

@@ -17,6 +17,7 @@ void memory_free(void *memory)
     kube_object_unref(m->latest);
     mem_free(m->uid);
     mem_free(m->requested);
+    mem_free(m->refused_message);
     mem_free(m);
 }
 

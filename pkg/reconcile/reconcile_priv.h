@@ -88,7 +88,7 @@ struct memory {
     int64_t status_written_ms;  /* monotonic */
     /* AWS refused this generation as invalid: not sent again until it changes */
     int64_t refused_generation;
-    char refused_message[ERR_MSG_MAX];
+    char *refused_message;
     /* AWS failed a write of this generation: not tried again before that time (monotonic) */
     int failures;
     int64_t retry_at_ms;

@@ -5,6 +5,7 @@
  * The order of writes is what makes a crash at any point harmless: finalizer, then ownership in
  * the status, then Create, then AWS's date in the status. Every write to AWS is one log line.
  */
+#include "base/mem.h"
 #include "template_priv.h"
 
 #include <string.h>
@@ -100,8 +101,8 @@ static bool fail(struct template_pass *t, const char *operation, const struct er
              KV_CSTR("reason", e->reason), KV_CSTR("reconcileID", p->id), KV_ERR(e));
     if (v.is_stalled && is_spec_at_fault) {
         p->memory->refused_generation = p->generation;
-        memcpy(p->memory->refused_message, v.message.ptr, v.message.len);
-        p->memory->refused_message[v.message.len] = '\0';
+        mem_free(p->memory->refused_message);
+        p->memory->refused_message = mem_dup(v.message.ptr, v.message.len);
     } else {
         if (v.is_stalled) {
             v.reason = API_REASON_AWS_ERROR;
