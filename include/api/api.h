@@ -56,6 +56,7 @@ struct schema_kind;
 #define API_REASON_CONFLICT                "Conflict"
 #define API_REASON_DRIFT_DETECTED          "DriftDetected"
 #define API_REASON_NOT_CONVERGING          "NotConverging"
+#define API_REASON_CONTENDED               "Contended"
 #define API_REASON_REGISTRY_NOT_FOUND      "RegistryNotFound"
 #define API_REASON_REGISTRY_NOT_READY      "RegistryNotReady"
 #define API_REASON_ACCOUNT_MISMATCH        "AccountMismatch"

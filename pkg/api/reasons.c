@@ -47,6 +47,11 @@ static const struct api_reason reasons[] = {
         API_REASON_NOT_CONVERGING,
         "AWS took the change and still reports the difference in `status.drift`. It is not written "
         "again before spec or AWS changes."),
+    READY(API_REASON_CONTENDED,
+          "Somebody else undoes what Berth mends, again and again: another operator, cluster or "
+          "pipeline. It is mended at intervals that double, up to an hour, until one of the two "
+          "gives "
+          "way."),
     READY(API_REASON_REGISTRY_NOT_FOUND, "The RegistrySettings that `registryRef` names does not "
                                          "exist."),
     READY(API_REASON_REGISTRY_NOT_READY,

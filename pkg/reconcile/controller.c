@@ -171,7 +171,10 @@ void reconcile_access(struct controller *c, struct str registry, struct access *
     (void)pthread_mutex_lock(&c->mutex);
     const struct runtime *rt = map_get(c->runtimes, registry);
     if (rt != NULL) {
-        ret->gate = rt->gate;
+        /* what was read as a follower, or in an earlier term, decides nothing */
+        ret->gate = rt->term == atomic_load(&c->term) || rt->gate == GATE_NOT_READY ? rt->gate
+                                                                                    : GATE_FRESH;
+        ret->drift_interval_ms = rt->drift_interval_ms;
         ret->registry = rt->registry != NULL ? registry_ref(rt->registry) : NULL;
         memcpy(ret->message, rt->message, sizeof ret->message);
     }

@@ -273,6 +273,7 @@ static void request(struct pass *p, struct registry *registry, struct str wanted
         /* whoever asks has reason to think that it would go better now */
         m->refused_generation = -1;
         m->is_not_converging = false;
+        memset(m->contention, 0, sizeof m->contention);
         pass_succeeded(p);
     }
     m->requested_instance = instance;

@@ -60,6 +60,7 @@ struct access {
     bool is_read_only;
     bool is_terminating;
     bool has_finalizer;
+    int64_t drift_interval_ms;
     char message[512]; /* why it is not open; for people */
 };
 
@@ -70,6 +71,7 @@ struct runtime {
     char *uid;
     char *endpoint;
     enum gate gate;
+    int64_t drift_interval_ms;
     char message[512];
     /* what the templates were last queued for */
     bool was_paused;
@@ -79,6 +81,24 @@ struct runtime {
     uint64_t term;
     uint64_t needed_sequence;
 };
+
+/* --- contention.c: pure ------------------------------------------------------------------------
+ */
+enum {
+    CONTENTION_MAX_MS = 3600000,
+    CONTENTION_TOLD_FROM = 2 /* undone mends; the third is told */
+};
+struct contention {
+    bool has_mended;
+    bool is_undone; /* since the last mend */
+    int undone;     /* mends in a row that somebody undid */
+    int64_t mended_at_ms;
+};
+/* Drift is seen: how long a mend has to wait, 0 for now. Times are monotonic. */
+int64_t contention_wait_ms(struct contention *c, int64_t now_ms, int64_t drift_interval_ms);
+void contention_mended(struct contention *c, int64_t now_ms);
+/* Is there a rival? Until a mend has held for twice the interval. */
+bool contention_is_told(struct contention *c, int64_t now_ms, int64_t drift_interval_ms);
 
 /* What is remembered of one object between passes; a restart may forget all of it. */
 struct memory {
@@ -98,6 +118,7 @@ struct memory {
     int64_t converging_generation;
     int64_t converging_updated_at;
     char setting_answer[API_ACCOUNT_SETTINGS][ECR_SETTING_MAX + 1];
+    struct contention contention[API_ACCOUNT_SETTINGS]; /* of a template: the first */
     /* reconcile-requested-at */
     char *requested;
     uint64_t requested_instance;

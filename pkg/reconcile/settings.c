@@ -99,6 +99,7 @@ static void begin_term(struct settings_pass *s, struct runtime *rt, uint64_t seq
 {
     (void)pthread_mutex_lock(&s->p->c->mutex);
     rt->term = atomic_load(&s->p->c->term);
+    rt->gate = GATE_FRESH; /* what a follower found does not open it */
     rt->needed_sequence = sequence;
     s->needed_sequence = sequence;
     (void)pthread_mutex_unlock(&s->p->c->mutex);
@@ -160,6 +161,7 @@ static void set_gate(struct settings_pass *s, enum gate gate, struct str message
                      rt->was_read_only != is_read_only || rt->seen_sequence != s->state.sequence ||
                      !str_eq_cstr(message, rt->message);
     rt->gate = gate;
+    rt->drift_interval_ms = api_settings_drift_interval_ms(&s->spec);
     rt->was_paused = is_paused;
     rt->was_read_only = is_read_only;
     rt->seen_sequence = s->state.sequence;

@@ -137,6 +137,36 @@ static bool put_failed(struct settings_pass *s, const char *name, const struct e
     return true;
 }
 
+static struct verdict contended(struct settings_pass *s, size_t i)
+{
+    return (struct verdict){
+        .ready = "False",
+        .reason = API_REASON_CONTENDED,
+        .message = arena_printf(&s->p->arena,
+                                "somebody else undoes what is mended in accountSettings.%s; find "
+                                "out who in CloudTrail. It is mended ever more seldom until one "
+                                "gives way",
+                                api_account_setting_field(i)),
+        .is_reconciling = true,
+        .is_error = true,
+    };
+}
+
+/* A rival undid the last mends: the next one has to wait. */
+static bool must_give_way(struct settings_pass *s, size_t i, struct verdict *v)
+{
+    struct contention *c = &s->p->memory->contention[i];
+    int64_t now_ms = clock_mono_ms(s->p->c->o.clock);
+    int64_t drift_ms = api_settings_drift_interval_ms(&s->spec);
+    int64_t wait_ms = contention_wait_ms(c, now_ms, drift_ms);
+    if (wait_ms == 0)
+        return false;
+    pass_come_again(s->p, wait_ms);
+    if (contention_is_told(c, now_ms, drift_ms))
+        *v = contended(s, i);
+    return true;
+}
+
 /* Puts one setting. False: nothing is to be said now. *v is changed where it did not go well. */
 static bool put_one(struct settings_pass *s, size_t i, struct str desired, struct verdict *v)
 {
@@ -148,6 +178,8 @@ static bool put_one(struct settings_pass *s, size_t i, struct str desired, struc
     char request_id[AWS_REQUEST_ID_MAX + 1];
     const char *name = api_account_setting_aws_name(i);
     bool was_drift = is_drift(s, i, desired);
+    if (was_drift && must_give_way(s, i, v))
+        return v->is_error;
     if (was_drift)
         metric_add(p->c->drift_detected, metric_kind, 1);
     char *answer = p->memory->setting_answer[i];
@@ -158,8 +190,10 @@ static bool put_one(struct settings_pass *s, size_t i, struct str desired, struc
              KV_CSTR("operation", "PutAccountSetting"), KV_CSTR("setting", name),
              KV("value", desired), KV("before", s->state.setting[i]),
              KV_CSTR("requestID", request_id), KV_CSTR("reconcileID", p->id));
-    if (was_drift)
+    if (was_drift) {
         metric_add(p->c->drift_corrected, metric_kind, 1);
+        contention_mended(&p->memory->contention[i], clock_mono_ms(p->c->o.clock));
+    }
     kube_eventf(p->c->recorder, p->object, KUBE_EVENT_NORMAL,
                 was_drift ? "DriftCorrected" : "Updated", "Update", "set %s to %.*s, it was %.*s",
                 name, STR_ARG(desired), STR_ARG(s->state.setting[i]));
@@ -210,8 +244,13 @@ bool settings_put(struct settings_pass *s, struct verdict *v)
             };
             return true;
         }
-        if (str_eq(desired, s->state.setting[i]))
+        if (str_eq(desired, s->state.setting[i])) {
+            int64_t now_ms = clock_mono_ms(s->p->c->o.clock);
+            if (contention_is_told(&s->p->memory->contention[i], now_ms,
+                                   api_settings_drift_interval_ms(&s->spec)))
+                *v = contended(s, i);
             continue;
+        }
         if (!is_read_only && !is_not_converging(s, i) && !put_one(s, i, desired, v))
             return false;
         if (v->is_error)

@@ -39,3 +39,28 @@ bool template_apply_ownership(struct template_pass *t, const struct verdict *v);
 
 /* template_act.c: true where the facts have changed and should be looked at again. */
 bool template_act(struct template_pass *t, enum template_action action);
+
+/* An event on the object; a warning only where Ready says something new. */
+void template_event(struct template_pass *t, enum kube_event_type type, const char *reason,
+                    const char *action, struct str note);
+void template_warn(struct template_pass *t, const char *reason, const char *action,
+                   const struct verdict *v);
+/* "imageTagMutability (desired IMMUTABLE, observed MUTABLE), …", short enough for a message. */
+struct str template_describe(struct template_pass *t, const struct schema_diff *diff);
+struct verdict template_working(const char *reason, const char *what);
+struct verdict template_contended(struct template_pass *t);
+/* Ends the pass: finalizer as it has to be, conditions from v. Always false. */
+bool template_finish(struct template_pass *t, const struct verdict *v);
+bool template_in_sync(struct template_pass *t);
+bool template_not_converging(struct template_pass *t);
+void template_own(struct template_pass *t, const char *origin, struct schema_i64 created_at);
+void template_disown(struct template_pass *t);
+/* Before an object owns anything, its RegistrySettings carries the finalizer that makes its
+ * deletion wait: else both could go at once, and nobody would be left to delete the template. */
+bool template_is_registry_held(struct template_pass *t);
+bool template_release(struct template_pass *t);
+
+/* template_write.c: as template_act() */
+bool template_create(struct template_pass *t);
+bool template_update(struct template_pass *t);
+bool template_delete(struct template_pass *t);

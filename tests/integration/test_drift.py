@@ -217,3 +217,36 @@ def test_the_steady_cost_is_flat_in_the_number_of_templates(kube, emulator):
     holds_for(lambda: writes(emulator) == [], 1.5, "nothing is written")
     requests = [r.operation for r in emulator.operator_requests()]
     assert len(requests) <= 5, requests
+
+
+def test_a_rival_is_told_and_not_fought(kube, emulator):
+    """Mends that somebody else undoes come ever more seldom, and from the third on it is told."""
+    template = objects.everything("rival")
+    kube.create(template)
+    kube.wait_ready(TEMPLATE, "rival")
+
+    def undo() -> None:
+        emulator.ecr.update_repository_creation_template(prefix="rival", description="mine")
+        read_now(kube)
+
+    undo()
+    wait_for(lambda: is_mended(emulator, template["spec"]), 10, "the first mend comes at once")
+    undo()
+    wait_for(
+        lambda: is_mended(emulator, template["spec"]),
+        DRIFT_INTERVAL_S + SLACK_S,
+        "the second one comes an interval later",
+    )
+    undo()
+    kube.wait_condition(TEMPLATE, "rival", "Ready", "False", "Contended")
+    assert "prefix rival" in kube.condition(TEMPLATE, "rival", "Ready")["message"]
+    drift = kube.get(TEMPLATE, "rival")["status"]["drift"]
+    assert [d["field"] for d in drift] == ["description"]
+    # the third one waits two intervals: reads alone do not bring it forward
+    emulator.mark()
+    read_now(kube)
+    holds_for(lambda: UPDATE not in writes(emulator), 2.0, "it is not mended now")
+    # a person who has talked to the rival ends the waiting
+    kube.annotate(TEMPLATE, "rival", reconcile_requested_at="now")
+    wait_for(lambda: is_mended(emulator, template["spec"]), 10, "it is mended")
+    kube.wait_ready(TEMPLATE, "rival")
