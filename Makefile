@@ -10,7 +10,7 @@ ARGS ?=
 KEEP ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test build deps setup check generate bench fmt clean
+.PHONY: help demo demo-stop test build deps deps-ci setup setup-test check generate bench fmt clean
 
 help: ## what there is
 	@echo 'usage: make TARGET'
@@ -23,11 +23,11 @@ demo: setup build ## a cluster, an ECR and the operator in action, on loopback; 
 demo-stop: ## stops what make demo KEEP=1 left running
 	@scripts/demo.sh --stop
 
-test: setup build ## unit, contract and integration tests; ARGS go to ctest
+test: setup-test build ## unit, contract and integration tests; ARGS go to ctest
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(TEST_JOBS) $(ARGS)
 
-check: deps build ## the checks of the sources alone: layers, headers, sizes, licences
-	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -L checks
+check: deps-ci setup-test ## sanitizers, fuzzers, clang-tidy, coverage, mutants; ARGS=tidy one
+	@JOBS=$(JOBS) TEST_JOBS=$(TEST_JOBS) scripts/check.sh $(ARGS)
 
 bench: setup build ## 1,000 templates: time, CPU, memory, calls
 	@scripts/bench.sh $(ARGS)
@@ -42,8 +42,14 @@ build: deps ## the programs, in build/bin
 deps: ## installs the missing packages of the distribution
 	@scripts/deps.sh
 
+deps-ci: # and what only the checks need
+	@scripts/deps.sh --ci
+
 setup: deps
 	@scripts/setup.sh
+
+setup-test: deps
+	@scripts/setup.sh --test
 
 fmt: ## formats the C sources
 	@scripts/format.sh

@@ -1,3 +1,5 @@
+include(GNUInstallDirs) # share/doc/berth, not share/doc
+
 # What a preset can switch; see CMakePresets.json.
 option(BERTH_TESTS "build the tests" ON)
 option(BERTH_WERROR "warnings are errors (dev and CI)" OFF)

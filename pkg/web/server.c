@@ -5,8 +5,8 @@
  * One context with one virtual host that does not listen. Our listening socket is adopted as a raw
  * file of the protocol "listener": when it is readable we accept, and hand the connection to
  * libwebsockets as HTTP. All callbacks run on the loop thread; lws_cancel_service() is the only
- * call from another one. The answer is made when the headers are there and written in pieces when
- * the connection takes them.
+ * call from another one. The answer is made when the headers are there; the first piece is written
+ * with it where it is the only one, more of them when the connection takes them.
  */
 #include "web/server.h"
 
@@ -192,8 +192,10 @@ static int answer(struct lws *wsi, struct exchange *x, int status, const char *c
     if (is_head || x->body.len == 0)
         return finish(wsi, x);
     /* lws 4.1.6: reads a body that may follow before it says that we may write; returning -1 after
-     * this write ends the connection when the write is through */
-    if (x->is_last)
+     * this write ends the connection when the write is through. lws 4.3: closes the connection
+     * where the next request has come (pipelining) and this answer is not through: what fits into
+     * one piece goes at once. */
+    if (x->is_last || x->body.len <= PIECE_BYTES)
         return on_writable(server_of(wsi), wsi, x);
     lws_callback_on_writable(wsi);
     return 0;

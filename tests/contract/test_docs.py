@@ -22,6 +22,9 @@ _TARGET = re.compile(r"^([a-z][a-z-]*):(?!=)", re.M)
 
 
 def documents() -> list[pathlib.Path]:
+    if not (paths.SOURCE / ".git").exists():  # an archive of the sources
+        found = sorted(paths.SOURCE.rglob("*.md"))
+        return [f for f in found if not f.is_relative_to(paths.SOURCE / "build")]
     out = subprocess.run(
         ["git", "-C", paths.SOURCE, "ls-files", "-z", "--cached", "--others",
          "--exclude-standard", "*.md"],

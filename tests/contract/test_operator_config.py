@@ -40,7 +40,7 @@ REFUSED = [
     (
         "webhook: {}",
         'line 1, column 1: unknown key "webhook" in the configuration; '
-        "known are log, health, metrics, controller",
+        "known are log, health, metrics, controller, leaderElection",
     ),
     (
         "health:\n  adress: ':1'",
@@ -79,6 +79,15 @@ REFUSED = [
     (
         "controller: {workers: 0}",
         "line 1, column 23: controller.workers must be a whole number from 1 to 64",
+    ),
+    (
+        "leaderElection: {enabled: 1}",
+        "line 1, column 27: leaderElection.enabled must be true or false, without quotes",
+    ),
+    (
+        "leaderElection: {namespace: Berth}",
+        "line 1, column 29: leaderElection.namespace must be the name of a namespace: lower-case "
+        "letters, digits and inner hyphens, at most 63",
     ),
     (
         "controller: {workers: 65}",
@@ -120,6 +129,8 @@ ACCEPTED = [
     "metrics: {address: localhost:1}",
     "controller: {workers: 1}",
     "controller: {workers: 64}",
+    "leaderElection: {enabled: false}",
+    "leaderElection: {enabled: true, namespace: berth-system}",
     '{"log": {"level": "error"}, "controller": {"workers": 2}}',
 ]
 
@@ -157,10 +168,10 @@ def flatten(value: object, path: str = "") -> dict[str, object]:
 def test_the_file_with_the_defaults_is_accepted_and_documented():
     assert run("--check-config", "--config", DEFAULTS).returncode == 0
     documented = dict(
-        re.findall(r"^\| `([a-z.]+)` \| `\"?([^`\"]+)\"?` \|", REFERENCE.read_text(), re.M)
+        re.findall(r"^\| `([a-zA-Z.]+)` \| `\"?([^`\"]+)\"?` \|", REFERENCE.read_text(), re.M)
     )
     values = flatten(yaml.safe_load(DEFAULTS.read_text()))
-    assert documented == {k: str(v) for k, v in values.items()}
+    assert documented == {k: str(v).lower() for k, v in values.items()}
 
 
 FLAGS = [
@@ -190,7 +201,14 @@ def test_help_names_every_flag_and_version_is_the_projects():
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
     flags = set(re.findall(r"--[a-z-]+", done.stdout))
-    assert flags == {"--config", "--kubeconfig", "--check-config", "--version", "--help"}
+    assert flags == {
+        "--config",
+        "--kubeconfig",
+        "--once",
+        "--check-config",
+        "--version",
+        "--help",
+    }
     assert flags <= set(re.findall(r"--[a-z-]+", REFERENCE.read_text()))
     cmake = (paths.SOURCE / "CMakeLists.txt").read_text()
     version = re.search(r"project\(berth VERSION ([0-9.]+)", cmake)[1]

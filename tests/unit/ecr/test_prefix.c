@@ -37,6 +37,7 @@ static void test_covers(void **state)
         {"ROOT", "a/b/c", true},
         {"ROOT", "", false},
         {"", "x", false},
+        {"", "/x", false},
         {"/", "x", false},
         {"ROOT/", "ROOT/x", true},
         {"prod", "", false},
@@ -56,6 +57,7 @@ static void test_equal(void **state)
     assert_false(ecr_prefix_equal(STR("prod"), STR("prod/x")));
     assert_true(str_eq_cstr(ecr_prefix_normalise(STR("a/b/")), "a/b"));
     assert_true(str_eq_cstr(ecr_prefix_normalise(STR("ROOT")), "ROOT"));
+    assert_int_equal(ecr_prefix_normalise(STR("/")).len, 0);
     assert_int_equal(ecr_prefix_normalise(STR_NULL).len, 0);
     assert_true(ecr_prefix_is_root(STR("ROOT")));
     assert_false(ecr_prefix_is_root(STR("root")));
@@ -122,8 +124,8 @@ static void test_choose(void **state)
 /* The oracle: how many segments of the repository the prefix stands for; -1: not covered. */
 static int oracle_depth(const char *prefix, const char *repository)
 {
-    char p[64];
-    char r[64];
+    char p[300];
+    char r[300];
     (void)snprintf(p, sizeof p, "%s%s", prefix,
                    prefix[0] && prefix[strlen(prefix) - 1] == '/' ? "" : "/");
     (void)snprintf(r, sizeof r, "%s", repository);

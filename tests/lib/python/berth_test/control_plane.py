@@ -124,19 +124,21 @@ class ControlPlane:
     def _make_credentials(self) -> None:
         d = self.directory
         _openssl(
-            f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
-            f" -subj /CN=berth-test-ca -keyout {d}/ca.key -out {d}/ca.crt"
-            " -addext keyUsage=critical,keyCertSign,cRLSign"
+            d,
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
+            " -subj /CN=berth-test-ca -keyout ca.key -out ca.crt"
+            " -addext keyUsage=critical,keyCertSign,cRLSign",
         )
         _openssl(
-            f"req -x509 -CA {d}/ca.crt -CAkey {d}/ca.key -newkey ec"
+            d,
+            "req -x509 -CA ca.crt -CAkey ca.key -newkey ec"
             " -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=kube-apiserver"
-            f" -keyout {d}/server.key -out {d}/server.crt"
+            " -keyout server.key -out server.crt"
             " -addext basicConstraints=critical,CA:FALSE"
             " -addext keyUsage=critical,digitalSignature -addext extendedKeyUsage=serverAuth"
-            " -addext subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:kubernetes.default.svc"
+            " -addext subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:kubernetes.default.svc",
         )
-        _openssl(f"ecparam -name prime256v1 -genkey -noout -out {d}/service-account.key")
+        _openssl(d, "ecparam -name prime256v1 -genkey -noout -out service-account.key")
         (d / "tokens.csv").write_text(
             f'{self._tokens[ADMIN]},{ADMIN},{ADMIN},"system:masters"\n'
             f"{self._tokens[OPERATOR]},{OPERATOR},{OPERATOR}\n"
@@ -204,7 +206,10 @@ class ControlPlane:
         self.processes = []
 
 
-def _openssl(arguments: str) -> None:
-    done = subprocess.run(["openssl", *arguments.split()], capture_output=True, text=True)
+def _openssl(directory: pathlib.Path, arguments: str) -> None:
+    """File names are relative to the directory, whose own name may have blanks."""
+    done = subprocess.run(
+        ["openssl", *arguments.split()], cwd=directory, capture_output=True, text=True
+    )
     if done.returncode != 0:
         raise RuntimeError(f"openssl {arguments} failed: {done.stderr}")
