@@ -103,7 +103,7 @@ struct aws_reply {
     struct json_doc *doc; /* owns json; never NULL after success */
     const struct json *json;
     char request_id[AWS_REQUEST_ID_MAX + 1]; /* "" where AWS sent none */
-    int attempts;
+    int attempts; /* how often it was sent: also what libcurl sent again by itself counts */
 };
 #define AWS_REPLY_INIT ((struct aws_reply){0})
 /* Frees the document; idempotent. */

@@ -283,6 +283,9 @@ static bool attempt(struct call *c, struct aws_reply *ret, bool *ret_is_again, s
     int64_t signed_unix_ms = clock_unix_ms(client->o.clock) + aws_client_skew_ms(client);
     int64_t began_ms = clock_mono_ms(client->o.clock);
     bool is_ok = exchange(c, credentials, signed_unix_ms, &arena, &response, e);
+    /* AWS may have done what it was asked before the connection broke */
+    if (is_ok && response.sent > 1)
+        ret->attempts += response.sent - 1;
     if (is_ok) {
         is_ok = response.status >= 200 && response.status < 300
                     ? read_reply(c, &response, ret, e)

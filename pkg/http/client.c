@@ -17,10 +17,10 @@ static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 static void global_init(void)
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        fprintf(stderr, "berth: libcurl cannot be initialised\n");
+        (void)fprintf(stderr, "berth: libcurl cannot be initialised\n");
         abort();
     }
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
 }
 
 void http_global_init(void)

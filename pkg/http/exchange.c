@@ -244,6 +244,18 @@ static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_o
     return cancel != NULL && http_cancel_is_cancelled(cancel) ? 1 : 0;
 }
 
+/* libcurl calls it each time that it is about to send the request. */
+static int on_send(void *arg, char *peer_ip, char *own_ip, int peer_port, int own_port)
+{
+    (void)peer_ip;
+    (void)own_ip;
+    (void)peer_port;
+    (void)own_port;
+    struct http_exchange *x = arg;
+    x->sent++;
+    return CURL_PREREQFUNC_OK;
+}
+
 static long timeout_or(int64_t ms, int64_t fallback_ms)
 {
     int64_t timeout = ms > 0 ? ms : fallback_ms;
@@ -265,6 +277,8 @@ static void set_limits_and_callbacks(struct http_exchange *x, int64_t default_ti
         curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
     }
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, x->curl_text);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_send);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, x);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, http_exchange_on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, x);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);

@@ -75,7 +75,7 @@ size_t http_exchange_on_header(char *p, size_t size, size_t count, void *arg)
 void http_exchange_response(const struct http_exchange *x, struct arena *a,
                             struct http_response *ret)
 {
-    *ret = (struct http_response){.status = x->status};
+    *ret = (struct http_response){.status = x->status, .sent = x->sent};
     ret->headers = arena_new_array(a, struct http_header, x->head_count);
     /* an obsolete continuation line belongs to the value before it, joined by blanks (RFC 9112,
      * 5.2): its line break is overwritten, in our copy, before the text is cut into lines */

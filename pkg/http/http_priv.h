@@ -64,6 +64,7 @@ struct http_exchange {
     struct buf head; /* header lines of the final answer, without the status line */
     size_t head_count;
     int status;
+    int sent; /* how often the request went out, or was about to */
     bool is_head_done;
     enum http_exchange_end end;
     size_t max_body_bytes;

@@ -25,11 +25,7 @@ int64_t contention_wait_ms(struct contention *c, int64_t now_ms, int64_t drift_i
         bool has_held = now_ms - c->mended_at_ms > 3 * interval_ms(c, drift_interval_ms);
         c->undone = has_held ? 0 : c->undone + 1;
         c->is_undone = true;
-        if (has_held)
-            c->has_mended = false;
     }
-    if (!c->has_mended)
-        return 0;
     int64_t left = c->mended_at_ms + interval_ms(c, drift_interval_ms) - now_ms;
     return left > 0 ? left : 0;
 }

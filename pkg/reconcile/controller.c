@@ -172,8 +172,8 @@ void reconcile_access(struct controller *c, struct str registry, struct access *
     const struct runtime *rt = map_get(c->runtimes, registry);
     if (rt != NULL) {
         /* what was read as a follower, or in an earlier term, decides nothing */
-        ret->gate = rt->term == atomic_load(&c->term) || rt->gate == GATE_NOT_READY ? rt->gate
-                                                                                    : GATE_FRESH;
+        ret->gate =
+            rt->term == atomic_load(&c->term) || rt->gate == GATE_NOT_READY ? rt->gate : GATE_FRESH;
         ret->drift_interval_ms = rt->drift_interval_ms;
         ret->registry = rt->registry != NULL ? registry_ref(rt->registry) : NULL;
         memcpy(ret->message, rt->message, sizeof ret->message);

@@ -294,7 +294,7 @@ static struct api_template_counts count_templates(struct settings_pass *s)
         .managed = {true, (int64_t)map_count(owned)},
         .unmanaged = {unmanaged, n},
     };
-    owned = map_free(owned, NULL);
+    map_free(owned, NULL);
     return counts;
 }
 

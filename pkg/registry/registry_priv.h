@@ -127,7 +127,7 @@ struct registry_versions {
 bool registry_read_wins(const struct registry_versions *v);
 
 /* writes.c */
-void registry_write_free(void *write);
+void registry_write_free(void *p);
 /* A new read arrived: forgets what it supersedes. */
 void registry_settle_locked(struct registry *r, const struct registry_read *read);
 

@@ -176,7 +176,7 @@ static void group_by_encryption(struct registry_scan *scan)
     scan->groups = arena_new_array(&scan->arena, struct api_mount_group, map_count(groups));
     for (struct map_entry *it = map_first(groups); it != NULL; it = map_next(it))
         scan->groups[n++] = *(struct api_mount_group *)map_value(it);
-    groups = map_free(groups, NULL);
+    map_free(groups, NULL);
     if (n > 1)
         qsort(scan->groups, n, sizeof *scan->groups, by_size);
     scan->group_count = n < API_MOUNT_GROUPS_MAX ? n : API_MOUNT_GROUPS_MAX;

@@ -24,6 +24,7 @@ struct fake_step {
     const char *body;
     struct http_header headers[FAKE_AWS_HEADERS];
     int64_t took_ms; /* the clock moves on by this */
+    int sent;        /* how often libcurl sent it; 0: once */
 };
 
 struct fake_aws {
@@ -70,7 +71,7 @@ static inline bool fake_aws_send(void *impl, const struct http_request *rq, stru
     clock_fake_advance(&f->clock, s->took_ms);
     if (s->status == 0)
         return err_set(e, s->cls, s->reason, "POST host:443: failed");
-    *ret = (struct http_response){.status = s->status};
+    *ret = (struct http_response){.status = s->status, .sent = s->sent != 0 ? s->sent : 1};
     ret->body = arena_copy(a, str_from(s->body != NULL ? s->body : ""));
     ret->headers = arena_new_array(a, struct http_header, FAKE_AWS_HEADERS);
     for (size_t i = 0; i < FAKE_AWS_HEADERS && s->headers[i].name.len > 0; i++)

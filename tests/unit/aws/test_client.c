@@ -268,6 +268,19 @@ static void test_deadline(void **state)
     assert_string_equal(e.reason, "DeadlineExceeded");
 }
 
+/* What was sent twice may have been done twice: whoever creates something has to know. */
+static void test_what_libcurl_sends_again_is_an_attempt(void **state)
+{
+    struct fixture *f = *state;
+    struct aws_reply r BERTH_CLEANUP(aws_reply_fini) = AWS_REPLY_INIT;
+    struct err e = ERR_INIT;
+    const struct fake_step step = {
+        .status = 400, .body = "{\"__type\":\"TemplateAlreadyExistsException\"}", .sent = 2};
+    assert_false(call(f, &step, 1, NULL, &r, &e));
+    assert_int_equal(e.cls, ERR_CONFLICT);
+    assert_int_equal(r.attempts, 2);
+}
+
 static void test_scope_limits_attempts(void **state)
 {
     struct fixture *f = *state;
@@ -381,6 +394,7 @@ int main(void)
         TEST(test_gives_up),
         TEST(test_skew_is_corrected_once),
         TEST(test_deadline),
+        TEST(test_what_libcurl_sends_again_is_an_attempt),
         TEST(test_scope_limits_attempts),
         TEST(test_stopper),
         TEST(test_rate_limit),

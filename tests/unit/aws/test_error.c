@@ -157,7 +157,7 @@ static void test_messages(void **state)
     assert_true(aws_credentials_new(&v, &c, &ignored));
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct http_header header = cases[i].header;
-        struct http_response r = {cases[i].status, str_from(cases[i].body), &header, 1};
+        struct http_response r = {cases[i].status, str_from(cases[i].body), &header, 1, 1};
         struct err e = ERR_INIT;
         assert_false(aws_error_from(&r, "Op", c, &e));
         assert_int_equal(e.http_status, cases[i].status);
@@ -170,6 +170,22 @@ static void test_messages(void **state)
         assert_string_equal(e.reason, cases[i].want_reason);
         assert_string_equal(e.msg, cases[i].want_msg);
     }
+}
+
+/* "test", which emulators take for a secret, is in "user/test" too. */
+static void test_a_secret_that_aws_never_issued(void **state)
+{
+    (void)state;
+    struct err e = ERR_INIT;
+    struct aws_credentials *c BERTH_CLEANUP(aws_credentials_unrefp) = NULL;
+    struct aws_credentials_values v = {STR("test"), STR("test"), STR_NULL, 0, "x"};
+    assert_true(aws_credentials_new(&v, &c, &e));
+    struct http_response r = {
+        .status = 400,
+        .body = STR("{\"__type\":\"AccessDeniedException\",\"message\":\"user/test: no\"}"),
+    };
+    assert_false(aws_error_from(&r, "Op", c, &e));
+    assert_string_equal(e.msg, "Op: AccessDeniedException: user/test: no");
 }
 
 static void test_retry_after(void **state)
@@ -186,7 +202,7 @@ static void test_retry_after(void **state)
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct http_header header = {str_from(cases[i].name), str_from(cases[i].value)};
-        struct http_response r = {429, STR(""), &header, 1};
+        struct http_response r = {429, STR(""), &header, 1, 1};
         struct err e = ERR_INIT;
         assert_false(aws_error_from(&r, "Op", NULL, &e));
         assert_int_equal(e.retry_after_ms, cases[i].want_ms);
@@ -242,7 +258,7 @@ static void test_skew(void **state)
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct http_header header = {STR("Date"), str_from(cases[i].date)};
-        struct http_response r = {403, STR(""), &header, 1};
+        struct http_response r = {403, STR(""), &header, 1, 1};
         struct err e = ERR_INIT;
         int64_t unix_ms = 0;
         (void)err_set(&e, cases[i].cls, cases[i].reason, "%s", cases[i].msg);
@@ -254,9 +270,13 @@ static void test_skew(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes),      cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_messages),   cmocka_unit_test(test_retry_after),
-        cmocka_unit_test(test_http_dates), cmocka_unit_test(test_skew),
+        cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_retry_after),
+        cmocka_unit_test(test_http_dates),
+        cmocka_unit_test(test_skew),
+        cmocka_unit_test(test_a_secret_that_aws_never_issued),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

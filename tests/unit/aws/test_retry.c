@@ -99,8 +99,12 @@ static void test_quota(void **state)
     assert_int_equal(q.available, 4);
     aws_retry_succeeded(&r, &q);
     assert_int_equal(q.available, 14);
-    aws_retry_succeeded(&(struct aws_retry){0}, &q);
+    /* what was given back is not given again */
+    aws_retry_succeeded(&r, &q);
     assert_int_equal(q.available, 15);
+    q.available = AWS_RETRY_COST;
+    assert_true(aws_retry_next(&(struct aws_retry){0}, &q, &lost, 0, &delay));
+    assert_int_equal(q.available, 0);
     q.available = AWS_RETRY_QUOTA;
     aws_retry_succeeded(&(struct aws_retry){0}, &q);
     assert_int_equal(q.available, AWS_RETRY_QUOTA);

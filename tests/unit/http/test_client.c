@@ -262,8 +262,10 @@ static void test_connection_is_reused(void **state)
     struct http_client *c BERTH_CLEANUP(http_client_freep) = plain_client();
     test_server_start(&s, answer_ok, NULL);
     struct http_request rq = get_of(url_of(&s, &a, "/"));
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         assert_true(http_send(c, &rq, &a, &r, &e));
+        assert_int_equal(r.sent, 1);
+    }
     assert_int_equal(s.requests, 10);
     assert_int_equal(s.connections, 1);
     /* a request that cannot be sent costs no connection */
@@ -300,6 +302,7 @@ static void test_closed_keepalive_is_asked_anew(void **state)
         fail_msg("%s", e.msg);
     assert_int_equal(s.connections, 2);
     assert_int_equal(s.requests, 3);
+    assert_int_equal(r.sent, 2);
     test_server_stop(&s);
 }
 

@@ -42,6 +42,7 @@ static void test_the_wait_is_what_is_left(void **state)
     assert_int_equal(contention_wait_ms(&c, 1000 + 10000, INTERVAL), INTERVAL - 10000);
     /* asked again for the same drift: it is not undone twice */
     assert_int_equal(contention_wait_ms(&c, 1000 + 20000, INTERVAL), INTERVAL - 20000);
+    assert_int_equal(contention_wait_ms(&c, 1000 + INTERVAL - 1, INTERVAL), 1);
     assert_int_equal(contention_wait_ms(&c, 1000 + INTERVAL, INTERVAL), 0);
     assert_int_equal(c.undone, 1);
 }
@@ -55,6 +56,20 @@ static void test_what_held_long_is_no_contention(void **state)
         assert_false(contention_is_told(&c, day * 86400000, INTERVAL));
         contention_mended(&c, day * 86400000);
     }
+}
+
+/* Three intervals are what tells a rival from chance. */
+static void test_how_long_is_long(void **state)
+{
+    (void)state;
+    struct contention c = {0};
+    contention_mended(&c, 1000);
+    assert_int_equal(contention_wait_ms(&c, 1000 + 3 * INTERVAL, INTERVAL), 0);
+    assert_int_equal(c.undone, 1);
+    contention_mended(&c, 1000);
+    assert_int_equal(contention_wait_ms(&c, 1000 + 3 * INTERVAL + 1, INTERVAL), 0);
+    assert_int_equal(c.undone, 0);
+    assert_int_equal(contention_wait_ms(&c, 1000 + 3 * INTERVAL + 2, INTERVAL), 0);
 }
 
 static void test_peace_after_a_mend_that_holds(void **state)
@@ -80,6 +95,7 @@ int main(void)
         cmocka_unit_test(test_intervals_double),
         cmocka_unit_test(test_the_wait_is_what_is_left),
         cmocka_unit_test(test_what_held_long_is_no_contention),
+        cmocka_unit_test(test_how_long_is_long),
         cmocka_unit_test(test_peace_after_a_mend_that_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

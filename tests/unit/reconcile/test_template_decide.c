@@ -27,6 +27,21 @@ static const struct {
     {"new", {OPEN}, TEMPLATE_CREATE},
     {"registry missing", {.gate = GATE_MISSING}, TEMPLATE_WAIT},
     {"first read under way", {.gate = GATE_FRESH}, TEMPLATE_WAIT},
+    {"registry removed",
+     {.gate = GATE_MISSING, .has_read = true, OWNED, IN_AWS(OURS)},
+     TEMPLATE_WAIT},
+    {"registry paused",
+     {.gate = GATE_NOT_READY, .has_read = true, OWNED, IN_AWS(OURS)},
+     TEMPLATE_WAIT},
+    {"another read is wanted first",
+     {.gate = GATE_FRESH, .has_read = true, OWNED, IN_AWS(OURS)},
+     TEMPLATE_WAIT},
+    {"equal one is there while reads fail",
+     {.gate = GATE_FAILING, .has_read = true, IN_AWS(THEIRS)},
+     TEMPLATE_WAIT},
+    {"crash after Create while reads fail",
+     {.gate = GATE_FAILING, .has_read = true, PENDING, IN_AWS(OURS)},
+     TEMPLATE_WAIT},
     {"new while reads fail", {.gate = GATE_FAILING, .has_read = true}, TEMPLATE_WAIT},
     {"in sync while reads fail",
      {.gate = GATE_FAILING, .has_read = true, OWNED, IN_AWS(OURS)},
@@ -45,6 +60,12 @@ static const struct {
     {"crash before Create", {OPEN, PENDING}, TEMPLATE_CREATE},
     {"crash before Create, and an older one is there",
      {OPEN, PENDING, IN_AWS(SINCE - 3600000), .adoption = API_ADOPT_NEVER},
+     TEMPLATE_REFUSE},
+    {"crash after Create, AWS's clock is five minutes behind",
+     {OPEN, PENDING, IN_AWS(SINCE - 300000), .adoption = API_ADOPT_NEVER},
+     TEMPLATE_COMPLETE},
+    {"crash before Create, and one is there that is a bit older",
+     {OPEN, PENDING, IN_AWS(SINCE - 300001), .adoption = API_ADOPT_NEVER},
      TEMPLATE_REFUSE},
     {"replaced behind our back", {OPEN, OWNED, IN_AWS(THEIRS)}, TEMPLATE_IN_SYNC},
     {"equal one is there", {OPEN, IN_AWS(THEIRS)}, TEMPLATE_ADOPT},
@@ -110,7 +131,7 @@ static void check_invariants(const struct template_facts *f)
 {
     enum template_action a = template_decide(f);
     bool is_ours = f->has_ownership && f->is_in_aws &&
-                   (f->owned_created_at == 0 ? f->aws_created_at >= f->owned_since - 60000
+                   (f->owned_created_at == 0 ? f->aws_created_at >= f->owned_since - 300000
                                              : f->aws_created_at == f->owned_created_at);
     if (writes_aws(a)) {
         assert_int_equal(f->gate, GATE_OPEN);
@@ -208,6 +229,9 @@ static void test_claimants(void **state)
         struct claimant back[] = {cases[i][1], cases[i][0]};
         assert_int_equal(claimants_winner(forth, 2), 0);
         assert_int_equal(claimants_winner(back, 2), 1);
+        /* of two that are alike the first, so that a look from each comes to the same */
+        struct claimant alike[] = {cases[i][0], cases[i][0]};
+        assert_int_equal(claimants_winner(alike, 2), 0);
     }
 }
 

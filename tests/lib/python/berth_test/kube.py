@@ -3,9 +3,12 @@
 a tenth of a second with kubectl (which ControlPlane.kubectl() runs where kubectl itself matters).
 """
 
+import contextlib
 import copy
+import dataclasses
 import http.client
 import json
+import socket
 import ssl
 import threading
 import urllib.parse
@@ -54,6 +57,18 @@ def path_of(kind: str, name: str | None = None, namespace: str | None = None) ->
         prefix, plural = _NAMESPACED[kind]
         base = f"{prefix}/namespaces/{namespace}/{plural}" if namespace else f"{prefix}/{plural}"
     return base if name is None else f"{base}/{urllib.parse.quote(name)}"
+
+
+@dataclasses.dataclass
+class Watch:
+    _socket: socket.socket
+    lines: http.client.HTTPResponse  # an event in JSON each
+    since: int  # the resourceVersion that it starts after
+
+    def end(self) -> None:
+        """Ends a read of another thread too."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
 
 class Kube:
@@ -181,6 +196,21 @@ class Kube:
             return True
         except ApiError:
             return False
+
+    def watch(self, kind: str, name: str) -> "Watch":
+        """Changes of one object from now on. The caller ends it."""
+        since = self.request("GET", path_of(kind))["metadata"]["resourceVersion"]
+        query = urllib.parse.urlencode(
+            {"watch": "true", "fieldSelector": f"metadata.name={name}", "resourceVersion": since}
+        )
+        connection = http.client.HTTPSConnection(*self._address, timeout=300, context=self._tls)
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        connection.request("GET", f"{path_of(kind)}?{query}", None, headers)
+        socket_ = connection.sock
+        response = connection.getresponse()
+        if response.status != 200:
+            raise ApiError(response.status, response.reason, response.read().decode())
+        return Watch(socket_, response, int(since))
 
     # --- our objects' status ---------------------------------------------------------------------
 

@@ -14,9 +14,9 @@ import yaml
 from berth_test import paths
 from berth_test.emulator import CREDENTIALS
 from berth_test.process import Process
-from berth_test.wait import wait_for
+from berth_test.wait import SLOWNESS, wait_for
 
-STOP_S = 2.0  # SIGTERM to exit
+STOP_S = 2.0 * SLOWNESS  # SIGTERM to exit
 
 BASE_CONFIG: dict = {
     "health": {"address": "127.0.0.1:0"},
@@ -35,6 +35,7 @@ class Operator:
         directory: pathlib.Path | None = None,
         detached: bool = False,
         wait: bool = True,
+        flags: tuple[str, ...] = (),
     ) -> None:
         self._temporary = None
         if directory is None:
@@ -46,7 +47,7 @@ class Operator:
         self.process = Process(
             "berth-operator",
             [paths.binary("berth-operator"), "--config", self.config_file,
-             "--kubeconfig", kubeconfig],
+             "--kubeconfig", kubeconfig, *flags],
             directory,
             env={
                 "PATH": os.environ["PATH"],
@@ -84,7 +85,11 @@ class Operator:
         """Every line that is complete; each must be a JSON object with level, ts and msg."""
         lines = []
         for text in self.process.err.read_text().split("\n")[:-1]:
-            line = json.loads(text)
+            try:
+                line = json.loads(text)
+            except json.JSONDecodeError:
+                self.process.assert_no_sanitizer_report()
+                raise AssertionError(f"not a JSON line: {text}") from None
             assert {"level", "ts", "msg"} <= set(line), f"incomplete log line: {text}"
             lines.append(line)
         return lines

@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,9 @@ import time
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
+# how a sanitizer is told what to do, and how its report begins
+_SANITIZERS = ("ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS")
+_REPORT = re.compile(r"^(==\d+==ERROR: |WARNING: ThreadSanitizer|[^{\n]*: runtime error: )", re.M)
 
 
 def free_port() -> int:
@@ -24,6 +28,10 @@ def free_port() -> int:
 
 def _die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _sanitizer_options() -> dict[str, str]:
+    return {name: os.environ[name] for name in _SANITIZERS if name in os.environ}
 
 
 class Process:
@@ -49,7 +57,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
-                env=env,
+                env=None if env is None else {**_sanitizer_options(), **env},
                 cwd=directory,
                 start_new_session=True,
                 preexec_fn=None if detached else _die_with_parent,
@@ -71,6 +79,12 @@ class Process:
             if data:
                 text.append(f"--- {path.name}\n{data[-last_bytes:].decode(errors='replace')}")
         return "\n".join(text)
+
+    def assert_no_sanitizer_report(self) -> None:
+        text = self.err.read_text(errors="replace") if self.err.exists() else ""
+        report = _REPORT.search(text)
+        if report:
+            raise AssertionError(f"{self.name}: {text[report.start() :][:20000]}")
 
     def assert_running(self) -> None:
         code = self.exit_code()
@@ -96,11 +110,14 @@ class Process:
         if code is None:
             self.kill()
             code = self._child.returncode
-        return code, time.monotonic() - began
+        seconds = time.monotonic() - began
+        self.assert_no_sanitizer_report()
+        return code, seconds
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
         self._child.wait()
+        self.assert_no_sanitizer_report()
 
     def peak_rss_kib(self) -> int:
         return self._status("VmHWM")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waiting for a condition with a deadline."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -8,6 +9,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 POLL_S = 0.05
+# how many times slower than usual everything is (under a sanitizer: scripts/check.sh)
+SLOWNESS = float(os.environ.get("BERTH_TEST_SLOWNESS", "1"))
 
 
 class Timeout(AssertionError):
@@ -25,6 +28,7 @@ def wait_for(
     An AssertionError that condition raises counts as "not yet" and is what is shown at the end;
     any other exception is passed on at once.
     """
+    deadline_s *= SLOWNESS
     end = time.monotonic() + deadline_s
     while True:
         error = None
