@@ -45,7 +45,7 @@ struct http_header {
 struct http_request {
     const char *method; /* "GET", …: upper-case letters */
     struct str url;     /* absolute, sent as it is: percent-encoded, no user name, no fragment, no
-                       * empty query (newer libcurls drop its "?") */
+                         * empty query (newer libcurls drop its "?") */
     /* Host, Content-Length, Transfer-Encoding, Connection and Expect are the client's own: giving
      * one other than Host is BadRequest. */
     const struct http_header *headers;
