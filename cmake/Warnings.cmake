@@ -37,6 +37,7 @@ elseif(NOT BERTH_COVERAGE)
   target_compile_options(berth_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 endif()
 if(BERTH_COVERAGE)
-  target_compile_options(berth_flags INTERFACE --coverage -O0)
+  # atomic: threads that count the same line lose counts, and gcov shows negative ones
+  target_compile_options(berth_flags INTERFACE --coverage -O0 -fprofile-update=atomic)
   target_link_options(berth_flags INTERFACE --coverage)
 endif()

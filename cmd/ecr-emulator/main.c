@@ -78,7 +78,7 @@ static void print_help(void)
     const char *values = NULL;
     const char *text = NULL;
 
-    fputs(usage, stdout);
+    (void)fputs(usage, stdout);
     for (size_t i = 0; emulator_behavior_help(i, &name, &values, &text); i++)
         printf("  %s=%s\n      %s\n", name, values, text);
 }
@@ -149,9 +149,10 @@ static int parse_flags(struct emulator_config *cfg, int argc, char **argv)
     int id = 0;
     struct err e = ERR_INIT;
 
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread starts */
     while ((id = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (id == '?') {
-            fputs("ecr-emulator --help lists the flags\n", stderr);
+            (void)fputs("ecr-emulator --help lists the flags\n", stderr);
             return EXIT_USAGE;
         }
         if (id == OPTION_HELP) {
@@ -173,7 +174,7 @@ static int parse_flags(struct emulator_config *cfg, int argc, char **argv)
         return EXIT_USAGE;
     }
     if ((cfg->tls_cert_file == NULL) != (cfg->tls_key_file == NULL)) {
-        fputs("ecr-emulator: --tls-cert and --tls-key go together\n", stderr);
+        (void)fputs("ecr-emulator: --tls-cert and --tls-key go together\n", stderr);
         return EXIT_USAGE;
     }
     return -1;
@@ -208,8 +209,8 @@ int main(int argc, char **argv)
     sigaddset(&stop, SIGTERM);
     sigaddset(&stop, SIGINT);
     pthread_sigmask(SIG_BLOCK, &stop, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a write says EFBIG instead */
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a write says EFBIG instead */
     if (!emulator_start(&cfg, &emu, &e)) {
         fprintf(stderr, "ecr-emulator: %s\n", e.msg);
         return e.cls == ERR_INVALID ? EXIT_USAGE : 1;

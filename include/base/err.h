@@ -55,6 +55,13 @@ bool err_wrap(struct err *e, const char *fmt, ...) BERTH_PRINTF(2, 3);
 /* As err_set() with class and reason from errno value `errnum`; msg gets ": <text of errnum>". */
 bool err_set_errno(struct err *e, int errnum, const char *fmt, ...) BERTH_PRINTF(3, 4);
 
+#ifdef __clang_analyzer__
+/* it does not look into other sources, where it would see that they always return false */
+#define err_set(...)       ((void)(err_set)(__VA_ARGS__), false)
+#define err_wrap(...)      ((void)(err_wrap)(__VA_ARGS__), false)
+#define err_set_errno(...) ((void)(err_set_errno)(__VA_ARGS__), false)
+#endif
+
 static inline bool err_is_set(const struct err *e)
 {
     return e->cls != ERR_NONE;

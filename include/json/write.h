@@ -40,7 +40,7 @@ void json_str(struct json_writer *w, struct str s); /* absent gives null */
 void json_int(struct json_writer *w, int64_t n);
 void json_bool(struct json_writer *w, bool b);
 void json_null(struct json_writer *w);
-void json_value(struct json_writer *w, const struct json *v); /* copies a parsed value */
+void json_value(struct json_writer *w, const struct json *root); /* copies a parsed value */
 /* Text that is JSON already, put in as it is: the caller's word that it is well-formed. */
 void json_raw(struct json_writer *w, struct str text);
 

@@ -12,6 +12,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifdef __clang_analyzer__
+#undef err_set
+#undef err_wrap
+#undef err_set_errno
+#endif
+
 static void copy_cut(char *to, size_t size, const char *from)
 {
     struct str s = str_cut_utf8(str_from(from), size - 1);

@@ -21,11 +21,9 @@ static bool equal_tag_lists(const struct json *a, const struct json *b)
 
 static bool equal_storage(const struct json *a, const struct json *b)
 {
-    if ((a != NULL && !json_is_string(a)) || (b != NULL && !json_is_string(b)))
-        return a != NULL && b != NULL && json_equal(a, b);
-    struct str x = a != NULL ? json_str_or_null(a) : STR("standard");
-    struct str y = b != NULL ? json_str_or_null(b) : STR("standard");
-    return str_eq(x, y);
+    if (!json_is_string(a) || (b != NULL && !json_is_string(b)))
+        return json_equal(a, b);
+    return str_eq(json_str_or_null(a), b != NULL ? json_str_or_null(b) : STR("standard"));
 }
 
 static bool equal_selections(const struct json *a, const struct json *b)
@@ -69,7 +67,7 @@ static bool equal_rule_lists(const struct json *a, const struct json *b)
     /* longer lists are no policy that ECR takes, and comparing them would be slow */
     if (!json_is_array(a) || !json_is_array(b) || json_count(a) != json_count(b) ||
         json_count(a) > ECR_LIFECYCLE_RULES_MAX)
-        return a != NULL && b != NULL && json_equal(a, b);
+        return json_equal(a, b);
     for (const struct json *v = json_first(a); v != NULL; v = json_next(v)) {
         int64_t priority = 0;
         if (!json_i64(json_get(v, "rulePriority"), &priority))

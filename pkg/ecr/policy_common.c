@@ -116,15 +116,15 @@ static bool covers(const struct json *a, const struct json *b, const struct poli
 bool policy_equal_members(const struct json *a, const struct json *b,
                           const struct policy_member *table)
 {
-    if ((a != NULL && !json_is_object(a)) || (b != NULL && !json_is_object(b)))
-        return a != NULL && b != NULL && json_equal(a, b);
+    if (!json_is_object(a) || (b != NULL && !json_is_object(b)))
+        return json_equal(a, b);
     return covers(a, b, table) && covers(b, a, table);
 }
 
 bool policy_equal_text(const struct json *a, const struct json *b)
 {
-    if ((a != NULL && !json_is_string(a)) || (b != NULL && !json_is_string(b)))
-        return a != NULL && b != NULL && json_equal(a, b);
+    if (!json_is_string(a) || (b != NULL && !json_is_string(b)))
+        return json_equal(a, b);
     return str_eq(json_str_or_null(a), json_str_or_null(b));
 }
 
@@ -150,9 +150,7 @@ static bool is_subset(const struct json *a, const struct json *b, policy_equal_f
 
 bool policy_equal_sets(const struct json *a, const struct json *b, policy_equal_fn equal)
 {
-    if (a == NULL || b == NULL)
-        return a == b;
-    return is_subset(a, b, equal) && is_subset(b, a, equal);
+    return b != NULL && is_subset(a, b, equal) && is_subset(b, a, equal);
 }
 
 bool policy_equal_documents(struct str a, struct str b, size_t max_characters,

@@ -96,16 +96,14 @@ static bool is_everyone(const struct json *v)
  * resource-based policies. Nothing is said of NotPrincipal. */
 static bool equal_principals(const struct json *a, const struct json *b)
 {
-    if (a == NULL || b == NULL)
-        return a == b;
+    if (b == NULL)
+        return false;
     return (is_everyone(a) && is_everyone(b)) || equal_principal_maps(a, b);
 }
 
 static bool equal_not_principals(const struct json *a, const struct json *b)
 {
-    if (a == NULL || b == NULL)
-        return a == b;
-    return equal_principal_maps(a, b);
+    return b != NULL && equal_principal_maps(a, b);
 }
 
 /* "Grammar of the IAM JSON policy language": "Quotation marks are optional for numeric and Boolean
@@ -158,7 +156,7 @@ static bool equal_operators(const struct json *a, const struct json *b)
 static bool equal_conditions(const struct json *a, const struct json *b)
 {
     if (!json_is_object(a) || !json_is_object(b))
-        return a == b || (a != NULL && b != NULL && json_equal(a, b));
+        return json_equal(a, b);
     if (json_count(a) != json_count(b))
         return false;
     for (const struct json *m = json_first(a); m != NULL; m = json_next(m)) {
@@ -204,8 +202,8 @@ static bool equal_statement_lists(const struct json *a, const struct json *b)
 
 static bool equal_statements(const struct json *a, const struct json *b)
 {
-    if (a == NULL || b == NULL)
-        return a == b;
+    if (b == NULL)
+        return false;
     if (json_is_array(a) && json_is_array(b))
         return equal_statement_lists(a, b);
     /* the grammar: the brackets of a list of one statement may be left out */
@@ -219,11 +217,9 @@ static bool equal_statements(const struct json *a, const struct json *b)
 /* "AWS JSON policy elements: Version": without it, the value is 2008-10-17. */
 static bool equal_versions(const struct json *a, const struct json *b)
 {
-    if ((a != NULL && !json_is_string(a)) || (b != NULL && !json_is_string(b)))
-        return a != NULL && b != NULL && json_equal(a, b);
-    struct str x = a != NULL ? json_str_or_null(a) : STR("2008-10-17");
-    struct str y = b != NULL ? json_str_or_null(b) : STR("2008-10-17");
-    return str_eq(x, y);
+    if (!json_is_string(a) || (b != NULL && !json_is_string(b)))
+        return json_equal(a, b);
+    return str_eq(json_str_or_null(a), b != NULL ? json_str_or_null(b) : STR("2008-10-17"));
 }
 
 static bool equal_policies(const struct json *a, const struct json *b)

@@ -37,7 +37,7 @@ bool policy_check_members(const struct json *v, const struct policy_path *p,
 bool policy_check_word(const struct json *v, const struct policy_path *p, const char *name,
                        const char *const *words, int *ret, struct err *e) BERTH_NODISCARD;
 
-/* Equality of two values, either of which may be absent (NULL). */
+/* Equality of two values, of which b may be absent (NULL). */
 typedef bool (*policy_equal_fn)(const struct json *a, const struct json *b);
 /* How the members of an object are compared; name NULL ends, and members that the table does not
  * have are compared as JSON. */
@@ -45,10 +45,10 @@ struct policy_member {
     const char *name;
     policy_equal_fn equal;
 };
-/* Objects by their members (absent objects have none); other values as JSON. */
+/* Objects by their members (an absent b has none); other values as JSON. */
 bool policy_equal_members(const struct json *a, const struct json *b,
                           const struct policy_member *table);
-/* Strings or absent, where absent is "". */
+/* Strings; an absent b is "". */
 bool policy_equal_text(const struct json *a, const struct json *b);
 /* A scalar as a list of one, lists as sets, elements by `equal`. Absent equals only absent. */
 bool policy_equal_sets(const struct json *a, const struct json *b, policy_equal_fn equal);

@@ -194,8 +194,7 @@ bool emu_auth_check(struct emu_request *r, struct str body, const char *service,
 {
     struct header_list *list = arena_new(&r->arena, struct header_list);
     struct sigv4_request request = {.method = r->method, .target = r->target, .body = body};
-    struct sigv4_claim claim;
-    struct str amz_date = STR_NULL;
+    struct sigv4_claim claim = {0};
     const struct key_pair *pair = NULL;
     char want[SIGV4_HEX + 1];
 
@@ -209,7 +208,7 @@ bool emu_auth_check(struct emu_request *r, struct str body, const char *service,
                         EMU_HEADERS_MAX);
     if (!parse_claim(&request, &claim, x))
         return false;
-    amz_date = sigv4_header(&request, "x-amz-date");
+    struct str amz_date = sigv4_header(&request, "x-amz-date");
     if (str_is_null(amz_date) || !sigv4_is_signed(&claim, STR("x-amz-date")))
         return emu_fail(x, EMU_INCOMPLETE_SIGNATURE,
                         "Authorization header requires existence of a signed 'X-Amz-Date' header.");
@@ -264,7 +263,6 @@ enum emu_token_state emu_token_check(const struct emulator *emu, struct str pass
     struct buf text BERTH_CLEANUP(buf_fini) = BUF_INIT(TOKEN_TEXT_MAX);
     ptrdiff_t last = 0;
     int64_t expires_ms = 0;
-    struct str payload = STR_NULL;
     struct str expires = STR_NULL;
     struct str key = STR_NULL;
     char want[65];
@@ -276,7 +274,7 @@ enum emu_token_state emu_token_check(const struct emulator *emu, struct str pass
     last = str_rindex(buf_str(&text), '|');
     if (last < 0)
         return EMU_TOKEN_INVALID;
-    payload = str_n(buf_str(&text).ptr, (size_t)last);
+    struct str payload = str_n(buf_str(&text).ptr, (size_t)last);
     seal(emu->auth, payload, want);
     if (!crypto_equal(str_from(want), str_from_offset(buf_str(&text), (size_t)last + 1)) ||
         !str_cut(payload, '|', &expires, &key) || !num_parse_i64(expires, &expires_ms))

@@ -43,8 +43,7 @@ static bool parse_listen(const char *text, struct address *ret, struct err *e)
         inner.len >= sizeof(host))
         return err_set(e, ERR_INVALID, "Listen",
                        "listen address %s: want ADDRESS:PORT, such as 127.0.0.1:0", text);
-    memcpy(host, inner.ptr, inner.len);
-    host[inner.len] = '\0';
+    (void)snprintf(host, sizeof(host), "%.*s", STR_ARG(inner));
     if (is_v6 && inet_pton(AF_INET6, host, &ret->v6.sin6_addr) == 1) {
         ret->v6.sin6_family = AF_INET6;
         ret->v6.sin6_port = htons((uint16_t)port);

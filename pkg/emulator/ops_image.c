@@ -272,7 +272,6 @@ static bool delete_one(struct emu_call *c, struct emu_repository *r, struct imag
                        struct failure *why)
 {
     struct emu_image *image = find(r, id, why);
-    struct str digest = STR_NULL;
 
     if (image == NULL)
         return false;
@@ -281,7 +280,7 @@ static bool delete_one(struct emu_call *c, struct emu_repository *r, struct imag
                                 "Requested image referenced by manifest list"};
         return false;
     }
-    digest = str_from(image->digest);
+    struct str digest = str_from(image->digest);
     if (!str_is_null(id.tag)) {
         write_id(c, (struct image_id){digest, id.tag});
         if (image->n_tags > 1 || image->parents > 0)

@@ -171,7 +171,6 @@ void sigv4_compute(const struct sigv4_request *r, const struct sigv4_claim *clai
 {
     char hash[SIGV4_HEX + 1];
     uint8_t key[2][CRYPTO_SHA256_BYTES];
-    struct str k = STR_NULL;
     struct buf seed BERTH_CLEANUP(buf_fini) = BUF_INIT(4096);
     struct buf text BERTH_CLEANUP(buf_fini) = BUF_INIT(SIGV4_AUTHORIZATION_MAX * 2);
 
@@ -180,7 +179,7 @@ void sigv4_compute(const struct sigv4_request *r, const struct sigv4_claim *clai
                STR_ARG(claim->date), STR_ARG(claim->region), STR_ARG(claim->service), hash);
     buf_append_cstr(&seed, "AWS4");
     buf_append(&seed, secret);
-    k = mac(buf_str(&seed), claim->date, key[0]);
+    struct str k = mac(buf_str(&seed), claim->date, key[0]);
     k = mac(k, claim->region, key[1]);
     k = mac(k, claim->service, key[0]);
     k = mac(k, STR("aws4_request"), key[1]);

@@ -150,8 +150,8 @@ static bool put_image(struct emu_request *r, struct v2_state *s, struct str *ret
 
 void v2_manifest_put(struct emu_request *r, struct v2_state *s)
 {
-    struct str digest;
-    struct str subject;
+    struct str digest = STR_NULL;
+    struct str subject = STR_NULL;
     emu_store_lock(r->emu->store);
     bool is_stored = put_image(r, s, &digest, &subject);
     emu_store_unlock(r->emu->store);

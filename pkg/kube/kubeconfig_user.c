@@ -96,6 +96,9 @@ static bool add_extra(struct header_list *h, const struct kubeconfig_entry *user
                       struct kube_config *c, struct err *e)
 {
     const struct yaml *extra = yaml_get(user->body, "as-user-extra");
+    if (!yaml_is_null(extra) && extra->kind != YAML_MAP)
+        return err_set(e, ERR_INVALID, "InvalidConfig",
+                       "kubeconfig %s: as-user-extra must be a map", user->file->path.ptr);
     for (const struct yaml *v = yaml_is_null(extra) ? NULL : extra->first; v; v = v->next) {
         struct buf name BERTH_CLEANUP(buf_fini) = BUF_INIT(1024);
         buf_append(&name, STR("Impersonate-Extra-"));

@@ -66,7 +66,8 @@ bool kube_lease_write(const struct lease_record *record, const char *namespace, 
     json_put_int(&w, "leaseTransitions", record->transitions);
     json_end(&w);
     json_end(&w);
-    return json_write_ok(&w) ||
-           err_set(e, ERR_INVALID, "TooLarge", "lease %s/%s: its metadata cannot be sent back",
-                   namespace, name);
+    if (!json_write_ok(&w))
+        return err_set(e, ERR_INVALID, "TooLarge", "lease %s/%s: its metadata cannot be sent back",
+                       namespace, name);
+    return true;
 }

@@ -188,7 +188,7 @@ void reconcile_queue_template(struct controller *c, struct str template);
 bool pass_begin(struct pass *p);
 void pass_end(struct pass *p);
 void memory_free(void *memory);
-void runtime_free(void *runtime);
+void runtime_free(void *p);
 /* The newest state of any template, a reference; NULL where it is gone. */
 struct kube_object *reconcile_newest_template(struct controller *c, struct str name);
 /* o (a reference, taken over) is newer than the pass's object. */

@@ -71,7 +71,9 @@ static bool decode_time(const struct decoder *d, const struct json *v, struct sc
         ok = json_is_string(v) && clock_parse_rfc3339(json_str_or_null(v), &out->value);
     }
     out->has = ok;
-    return ok || wrong_type(d, path, "a date");
+    if (!ok)
+        return wrong_type(d, path, "a date");
+    return true;
 }
 
 static bool decode_duration(const struct decoder *d, const struct json *v, struct schema_i64 *out,
@@ -79,7 +81,9 @@ static bool decode_duration(const struct decoder *d, const struct json *v, struc
 {
     struct str s = json_str_or_null(v);
     out->has = schema_duration_matches(s) && num_parse_duration_ms(s, &out->value);
-    return out->has || wrong_type(d, path, "a duration such as 90s, 5m or 1h30m");
+    if (!out->has)
+        return wrong_type(d, path, "a duration such as 90s, 5m or 1h30m");
+    return true;
 }
 
 static bool decode_list(const struct decoder *d, const struct field *f, const struct json *v,
@@ -126,7 +130,9 @@ static bool decode_field(const struct decoder *d, const struct field *f, const s
     case FIELD_INT: {
         struct schema_i64 *n = at;
         n->has = json_i64(v, &n->value);
-        return n->has || wrong_type(d, path, "an integer");
+        if (!n->has)
+            return wrong_type(d, path, "an integer");
+        return true;
     }
     case FIELD_DURATION:
         return decode_duration(d, v, at, path);

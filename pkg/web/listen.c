@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "web_priv.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -32,6 +33,7 @@ bool web_listen_parse(const char *listen, struct web_listen *ret, struct err *e)
         return fail_listen("…", "it is too long", e);
     if (colon < 0)
         return fail_listen(listen, "the port is missing", e);
+    assert(text.ptr != NULL);
     struct str host = str_n(text.ptr, (size_t)colon);
     uint64_t port;
     if (!num_parse_u64(str_from_offset(text, (size_t)colon + 1), &port) || port > UINT16_MAX)

@@ -10,6 +10,7 @@
 
 #include <yaml.h>
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,7 @@ static struct yaml *place(struct builder *b, enum yaml_kind kind, const yaml_eve
         return node;
     }
     struct frame *f = &b->frames[b->depth - 1];
+    assert(f->node != NULL);
     if (f->node->kind == YAML_MAP) {
         node->key = f->pending->key;
         node->key_line = f->pending->line;
@@ -208,6 +210,7 @@ static bool check_big_map(struct builder *b, const struct yaml *map, size_t coun
 static bool close_map(struct builder *b)
 {
     const struct frame *f = &b->frames[--b->depth];
+    assert(f->node != NULL);
     if (f->count > YAML_SMALL_MAP)
         return check_big_map(b, f->node, f->count);
     for (const struct yaml *it = f->node->first; it != NULL; it = it->next)
@@ -228,7 +231,9 @@ static bool take_event(struct builder *b, const yaml_event_t *event)
         b->is_finished = true;
         return true;
     case YAML_DOCUMENT_START_EVENT:
-        return b->documents++ == 0 || fail_event(b, event, "a second document is not supported");
+        if (b->documents++ > 0)
+            return fail_event(b, event, "a second document is not supported");
+        return true;
     case YAML_ALIAS_EVENT:
         return fail_event(b, event, "aliases (*name) are not supported");
     case YAML_SCALAR_EVENT:

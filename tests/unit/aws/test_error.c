@@ -188,6 +188,20 @@ static void test_a_secret_that_aws_never_issued(void **state)
     assert_string_equal(e.msg, "Op: AccessDeniedException: user/test: no");
 }
 
+static void test_only_what_is_visible_is_kept(void **state)
+{
+    (void)state;
+    struct http_header header = {STR("x-amzn-RequestId"), STR(" a\x7f\x01-\xff~ b")};
+    struct http_response r = {400, STR("{\"message\":\"a\\u0000\\u007f b\\n\"}"), &header, 1, 1};
+    char id[AWS_REQUEST_ID_MAX + 1];
+    struct err e = ERR_INIT;
+    aws_request_id(&r, id);
+    assert_string_equal(id, "a-~b");
+    r.body = STR("{\"message\":\"a\\u007f b\\n\"}");
+    assert_false(aws_error_from(&r, "Op", NULL, &e));
+    assert_non_null(strstr(e.msg, "a b"));
+}
+
 static void test_retry_after(void **state)
 {
     (void)state;
@@ -225,6 +239,11 @@ static void test_http_dates(void **state)
         {"Sun, 06 Nov 1994 28:49:37 GMT", -1},
         {"Sun, 06 Nov 1994 08-49-37 GMT", -1},
         {"Sunday, 06-Nov-94 08:49:37 GMT", -1},
+        {"Sun; 06 Nov 1994 08:49:37 GMT", -1},
+        {"Sun,-06 Nov 1994 08:49:37 GMT", -1},
+        {"Sun, 06-Nov 1994 08:49:37 GMT", -1},
+        {"Sun, 06 Nov-1994 08:49:37 GMT", -1},
+        {"Sun, 06 Nov 1994-08:49:37 GMT", -1},
         {"", -1},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -270,13 +289,10 @@ static void test_skew(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes),
-        cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_retry_after),
-        cmocka_unit_test(test_http_dates),
-        cmocka_unit_test(test_skew),
-        cmocka_unit_test(test_a_secret_that_aws_never_issued),
+        cmocka_unit_test(test_codes),       cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_messages),    cmocka_unit_test(test_only_what_is_visible_is_kept),
+        cmocka_unit_test(test_retry_after), cmocka_unit_test(test_http_dates),
+        cmocka_unit_test(test_skew),        cmocka_unit_test(test_a_secret_that_aws_never_issued),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

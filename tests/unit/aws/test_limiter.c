@@ -103,6 +103,12 @@ static void test_wait_is_until_the_next_token(void **state)
     assert_in_range(wait_ms, 125, 126);
     limiter_state_fill(&s, wait_ms);
     assert_true(limiter_state_serve(&s, (const bool[]){true, false, false}, &cls));
+    /* one is there already, or there is no limit: at once, which is a millisecond */
+    s.tokens = 1;
+    assert_int_equal(limiter_state_wait_ms(&s), 1);
+    limiter_state_init(&s, 0, 0);
+    s.tokens = 0;
+    assert_int_equal(limiter_state_wait_ms(&s), 1);
 }
 
 static void test_slow_down_and_recovery(void **state)
@@ -113,6 +119,12 @@ static void test_slow_down_and_recovery(void **state)
     limiter_state_slow_down(&s, 1000);
     assert_near(limiter_state_rate(&s, 1000), 7, 1e-6);
     assert_true(s.tokens <= 0);
+    /* a debt stays one */
+    struct limiter_state owing;
+    limiter_state_init(&owing, 10, 0);
+    owing.tokens = -5;
+    limiter_state_slow_down(&owing, 0);
+    assert_near(owing.tokens, -5, 1e-6);
     limiter_state_slow_down(&s, 1499); /* the same burst of refusals */
     assert_near(limiter_state_rate(&s, 1000), 7, 1e-6);
     limiter_state_slow_down(&s, 1500);

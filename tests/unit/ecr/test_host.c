@@ -39,6 +39,14 @@ static void test_parse(void **state)
         {"12345678901.dkr.ecr.eu-west-1.amazonaws.com", NULL, false, false},
         {"1234567890123.dkr.ecr.eu-west-1.amazonaws.com", NULL, false, false},
         {"x123456789012.dkr.ecr.eu-west-1.amazonaws.com", NULL, false, false},
+        {"123456789012.dkr.ecr.eu_west-1.amazonaws.com", "eu_west-1", false, false},
+        {"123456789012.dkr.ecr._x.amazonaws.com", NULL, false, false},
+        {"123456789012.dkr.ecr.a~b.amazonaws.com", NULL, false, false},
+        {"123456789012.dkr.ecr.a[b.amazonaws.com", NULL, false, false},
+        {"123456789012.dkr.ecr.a@b.amazonaws.com", NULL, false, false},
+        {"123456789012.dkr.ecr.a!b.amazonaws.com", NULL, false, false},
+        {"123456789012.dkr.", NULL, false, false},
+        {"123456789012.docker.ecr.eu-west-1.amazonaws.com", NULL, false, false},
         {"public.ecr.aws", NULL, false, false},
         {"123456789012", NULL, false, false},
         {"123456789012.dkr.ecr.eu-west-1", NULL, false, false},
@@ -61,8 +69,71 @@ static void test_parse(void **state)
     }
 }
 
+#define L31 "aaaaaaaaaabbbbbbbbbbccccccccccd"
+#define L63 L31 L31 "x"
+
+static void test_validate(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host;
+        const char *want; /* NULL: is one */
+    } cases[] = {
+        {"registry.example.com", NULL},
+        {"registry.example.com:5000", NULL},
+        {"localhost", NULL},
+        {"host:1", NULL},
+        {"a-b.c9:65535", NULL},
+        {"[::1]", NULL},
+        {"[fe80::1.2]:443", NULL},
+        {L63 ".x", NULL},
+        {L63 "y.x", "at most 63 characters between dots"},
+        {"x." L63 "y", "at most 63 characters between dots"},
+        {L63 "." L63 "." L63 "." L31 ":80", NULL},
+        {L63 "." L63 "." L63 "." L63 ".x", "must have at most"},
+        {"host", "must have a dot or a port"},
+        {"host:0", "must have a port of 1 to 65535"},
+        {"host:65536", "must have a port of 1 to 65535"},
+        {"host:", "must be a host name"},
+        {"host:123456", "must be a host name"},
+        {"host:8x", "must be a host name"},
+        {"host:/0", "must be a host name"},
+        {"host:5:6", "must be a host name"},
+        {"[::1", "must be a host name"},
+        {"[]", "must be a host name"},
+        {"[::g]", "must be a host name"},
+        {"[::/]", "must be a host name"},
+        {"[::@]", "must be a host name"},
+        {"[::1]443", "must be a host name"},
+        {"[::1]:", "must be a host name"},
+        {"Host.x", "must be a host name"},
+        {"a_b.x", "must be a host name"},
+        {"a..x", "must be a host name"},
+        {".x", "must be a host name"},
+        {"x.", "must be a host name"},
+        {"-a.x", "must be a host name"},
+        {"a-.x", "must be a host name"},
+        {"~a.x", "must be a host name"},
+        {"a{.x", "must be a host name"},
+        {"", "must be a host name"},
+        {":80", "must be a host name"},
+        {NULL, "must be a host name"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct err e = ERR_INIT;
+        bool is_ok = ecr_registry_host_validate(str_from(cases[i].host), &e);
+        if (is_ok != (cases[i].want == NULL))
+            fail_msg("%s: %s", cases[i].host, e.msg);
+        if (!is_ok && strstr(e.msg, cases[i].want) == NULL)
+            fail_msg("%s: %s", cases[i].host, e.msg);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_parse)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_validate),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,63 +25,99 @@ static void assert_equal(const char *a, const char *b, bool want)
 #define RULES(LIST)        "{\"rules\":[" LIST "]}"
 #define RULE(P, SELECTION) "{\"rulePriority\":" P ",\"selection\":{" SELECTION "}}"
 
+static const struct {
+    const char *a, *b;
+    bool want;
+} equivalences[] = {
+    {NULL, "", true},
+    {"", RULES(""), false},
+    {"x", "x", true},
+    {"x", " x", false},
+    {RULES(""), "{ \"rules\" : [ ] }\r\n", true},
+    {"{}", RULES(""), false},
+    {RULES(RULE("1", "") "," RULE("2", "\"a\":1")), RULES(RULE("2", "\"a\":1") "," RULE("1", "")),
+     true},
+    {RULES(RULE("1", "") "," RULE("2", "\"a\":1")), RULES(RULE("1", "\"a\":1") "," RULE("2", "")),
+     false},
+    {RULES(RULE("1", "")), RULES(RULE("10", "")), false},
+    {RULES(RULE("1", "")), RULES(RULE("1", "") "," RULE("2", "")), false},
+    {RULES(RULE("1", "")), RULES(RULE("1.0", "")), true},
+    /* without priorities, or with one twice: as they stand */
+    {RULES("{\"a\":1},{\"b\":2}"), RULES("{\"a\":1},{\"b\":2}"), true},
+    {RULES("{\"a\":1},{\"b\":2}"), RULES("{\"b\":2},{\"a\":1}"), false},
+    {RULES(RULE("1", "\"a\":1") "," RULE("1", "")), RULES(RULE("1", "\"a\":1") "," RULE("1", "")),
+     true},
+    {RULES(RULE("1", "\"a\":1") "," RULE("1", "")), RULES(RULE("1", "") "," RULE("1", "\"a\":1")),
+     false},
+    {RULES(RULE("1", "") "," RULE("1", "")), RULES(RULE("1", "") "," RULE("2", "")), false},
+    /* what is no policy: as it stands */
+    {RULES("1,2"), RULES("1,2"), true},
+    {RULES("1"), RULES("2"), false},
+    {RULES(RULE("\"1\"", "")), RULES(RULE("\"1\"", "")), true},
+    {RULES(RULE("1", "") ",{\"a\":1}"), RULES(RULE("1", "") ",{\"a\":1}"), true},
+    {RULES(RULE("1", "") ",{\"a\":1}"), RULES(RULE("1", "") ",{\"a\":2}"), false},
+    {"{\"rules\":7}", "{\"rules\": 7}", true},
+    {"{\"rules\":7}", "{\"rules\":8}", false},
+    {"{\"rules\":7}", "{}", false},
+    {"{\"rules\":7}", RULES(""), false},
+    {"{\"rules\":null}", "{}", false},
+    {"[]", "{}", false},
+    {RULES(RULE("1", "")), RULES("{\"rulePriority\":1}"), true}, /* nothing selected, twice */
+    {"[]", "[ ]", true},
+    {"7", "{}", false},
+    {RULES("{\"rulePriority\":1,\"selection\":7}"),
+     RULES("{\"rulePriority\":1,\"selection\":7}") " ", true},
+    {RULES("{\"rulePriority\":1,\"selection\":7}"), RULES(RULE("1", "")), false},
+    {RULES("{\"rulePriority\":1,\"selection\":7}"), RULES("{\"rulePriority\":1}"), false},
+    {RULES("{\"rulePriority\":1,\"description\":7}"),
+     RULES("{\"description\":7,\"rulePriority\":1}"), true},
+    {RULES("{\"rulePriority\":1,\"description\":7}"), RULES("{\"rulePriority\":1}"), false},
+    {RULES("{\"rulePriority\":1,\"description\":7}"),
+     RULES("{\"rulePriority\":1,\"description\":\"\"}"), false},
+    {RULES(RULE("1", "\"storageClass\":7")), RULES(RULE("1", "\"storageClass\":7") " "), true},
+    {RULES(RULE("1", "\"storageClass\":7")), RULES(RULE("1", "")), false},
+    {RULES(RULE("1", "\"storageClass\":7")), RULES(RULE("1", "\"storageClass\":\"standard\"")),
+     false},
+    {RULES(RULE("1", "\"storageClass\":\"archive\"")), RULES(RULE("1", "")), false},
+    {RULES(RULE("1", "\"storageClass\":\"standard\"")), RULES(RULE("1", "")), true},
+    {RULES(RULE("1", "\"tagPrefixList\":[7]")), RULES(RULE("1", "\"tagPrefixList\":[7]") " "),
+     true},
+    {RULES(RULE("1", "\"tagPrefixList\":[7]")), RULES(RULE("1", "\"tagPrefixList\":[\"7\"]")),
+     false},
+    {RULES(RULE("1", "\"tagPrefixList\":[]")), RULES(RULE("1", "")), false},
+    /* tag lists */
+    {RULES(RULE("1", "\"tagPrefixList\":[\"a\",\"b\"]")),
+     RULES(RULE("1", "\"tagPrefixList\":[\"b\",\"a\"]")), true},
+    {RULES(RULE("1", "\"tagPatternList\":[\"a\",\"b\"]")),
+     RULES(RULE("1", "\"tagPatternList\":[\"b\",\"a\",\"a\"]")), true},
+    {RULES(RULE("1", "\"tagPrefixList\":[\"a\",\"b\"]")),
+     RULES(RULE("1", "\"tagPrefixList\":[\"a\"]")), false},
+    {RULES(RULE("1", "\"tagPrefixList\":[\"a\"]")), RULES(RULE("1", "\"tagPatternList\":[\"a\"]")),
+     false},
+    {RULES(RULE("1", "\"tagPrefixList\":[\"a\"]")), RULES(RULE("1", "\"tagPrefixList\":[\"A\"]")),
+     false},
+    {RULES(RULE("1", "\"tagPrefixList\":[]")), RULES(RULE("1", "")), false},
+    /* storage class */
+    {RULES(RULE("1", "\"storageClass\":\"standard\"")), RULES(RULE("1", "")), true},
+    {RULES(RULE("1", "\"storageClass\":\"archive\"")), RULES(RULE("1", "")), false},
+    {RULES(RULE("1", "\"storageClass\":null")), RULES(RULE("1", "")), false},
+    {RULES(RULE("1", "\"storageClass\":1")), RULES(RULE("1", "\"storageClass\":1")), true},
+    /* description */
+    {RULES("{\"rulePriority\":1,\"description\":\"\"}"), RULES("{\"rulePriority\":1}"), true},
+    {RULES("{\"rulePriority\":1,\"description\":\"x\"}"), RULES("{\"rulePriority\":1}"), false},
+    {RULES("{\"rulePriority\":1,\"description\":null}"), RULES("{\"rulePriority\":1}"), false},
+    /* all else as JSON */
+    {RULES(RULE("1", "\"countNumber\":5")), RULES(RULE("1", "\"countNumber\":6")), false},
+    {RULES(RULE("1", "\"x\":1")), RULES(RULE("1", "")), false},
+    {"{\"rules\":7}", "{\"rules\":7}", true},
+    {"{\"rules\":7}", "{\"rules\":8}", false},
+};
+
 static void test_equivalences(void **state)
 {
     (void)state;
-    static const struct {
-        const char *a, *b;
-        bool want;
-    } cases[] = {
-        {NULL, "", true},
-        {"", RULES(""), false},
-        {"x", "x", true},
-        {"x", " x", false},
-        {RULES(""), "{ \"rules\" : [ ] }\r\n", true},
-        {"{}", RULES(""), false},
-        {RULES(RULE("1", "") "," RULE("2", "\"a\":1")),
-         RULES(RULE("2", "\"a\":1") "," RULE("1", "")), true},
-        {RULES(RULE("1", "") "," RULE("2", "\"a\":1")),
-         RULES(RULE("1", "\"a\":1") "," RULE("2", "")), false},
-        {RULES(RULE("1", "")), RULES(RULE("10", "")), false},
-        {RULES(RULE("1", "")), RULES(RULE("1", "") "," RULE("2", "")), false},
-        {RULES(RULE("1", "")), RULES(RULE("1.0", "")), true},
-        /* without priorities, or with one twice: as they stand */
-        {RULES("{\"a\":1},{\"b\":2}"), RULES("{\"a\":1},{\"b\":2}"), true},
-        {RULES("{\"a\":1},{\"b\":2}"), RULES("{\"b\":2},{\"a\":1}"), false},
-        {RULES(RULE("1", "\"a\":1") "," RULE("1", "")),
-         RULES(RULE("1", "\"a\":1") "," RULE("1", "")), true},
-        {RULES(RULE("1", "\"a\":1") "," RULE("1", "")),
-         RULES(RULE("1", "") "," RULE("1", "\"a\":1")), false},
-        {RULES(RULE("1", "") "," RULE("1", "")), RULES(RULE("1", "") "," RULE("2", "")), false},
-        /* tag lists */
-        {RULES(RULE("1", "\"tagPrefixList\":[\"a\",\"b\"]")),
-         RULES(RULE("1", "\"tagPrefixList\":[\"b\",\"a\"]")), true},
-        {RULES(RULE("1", "\"tagPatternList\":[\"a\",\"b\"]")),
-         RULES(RULE("1", "\"tagPatternList\":[\"b\",\"a\",\"a\"]")), true},
-        {RULES(RULE("1", "\"tagPrefixList\":[\"a\",\"b\"]")),
-         RULES(RULE("1", "\"tagPrefixList\":[\"a\"]")), false},
-        {RULES(RULE("1", "\"tagPrefixList\":[\"a\"]")),
-         RULES(RULE("1", "\"tagPatternList\":[\"a\"]")), false},
-        {RULES(RULE("1", "\"tagPrefixList\":[\"a\"]")),
-         RULES(RULE("1", "\"tagPrefixList\":[\"A\"]")), false},
-        {RULES(RULE("1", "\"tagPrefixList\":[]")), RULES(RULE("1", "")), false},
-        /* storage class */
-        {RULES(RULE("1", "\"storageClass\":\"standard\"")), RULES(RULE("1", "")), true},
-        {RULES(RULE("1", "\"storageClass\":\"archive\"")), RULES(RULE("1", "")), false},
-        {RULES(RULE("1", "\"storageClass\":null")), RULES(RULE("1", "")), false},
-        {RULES(RULE("1", "\"storageClass\":1")), RULES(RULE("1", "\"storageClass\":1")), true},
-        /* description */
-        {RULES("{\"rulePriority\":1,\"description\":\"\"}"), RULES("{\"rulePriority\":1}"), true},
-        {RULES("{\"rulePriority\":1,\"description\":\"x\"}"), RULES("{\"rulePriority\":1}"), false},
-        {RULES("{\"rulePriority\":1,\"description\":null}"), RULES("{\"rulePriority\":1}"), false},
-        /* all else as JSON */
-        {RULES(RULE("1", "\"countNumber\":5")), RULES(RULE("1", "\"countNumber\":6")), false},
-        {RULES(RULE("1", "\"x\":1")), RULES(RULE("1", "")), false},
-        {"{\"rules\":7}", "{\"rules\":7}", true},
-        {"{\"rules\":7}", "{\"rules\":8}", false},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-        assert_equal(cases[i].a, cases[i].b, cases[i].want);
+    for (size_t i = 0; i < ARRAY_SIZE(equivalences); i++)
+        assert_equal(equivalences[i].a, equivalences[i].b, equivalences[i].want);
 }
 
 static void test_too_many_rules_are_compared_as_json(void **state)

@@ -177,8 +177,6 @@ static inline bool fake_link_send(void *impl, const struct http_request *rq, str
 static inline void fake_link_init(struct fake_link *l, struct fake_lease *server,
                                   void (*pass)(void *arg, int64_t ms), void *arg)
 {
-    *l = (struct fake_link){.client = {fake_link_send, NULL, NULL, l},
-                            .server = server,
-                            .pass = pass,
-                            .arg = arg};
+    *l = (struct fake_link){
+        .client = {fake_link_send, NULL, NULL, l}, .server = server, .pass = pass, .arg = arg};
 }

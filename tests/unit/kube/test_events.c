@@ -135,11 +135,11 @@ static void names_are_valid(void **state)
     snprintf(long_want, sizeof(long_want), "%.*s.00000000000000ff", KUBE_NAME_MAX - 17, long_name);
     const struct {
         const char *name, *want;
-    } cases[] = {{"a.b-c", "a.b-c.00000000000000ff"},
-                 {"system:X_y", "system---y.00000000000000ff"},
-                 {":x-", "x.00000000000000ff"},
-                 {":::", "00000000000000ff"},
-                 {long_name, long_want}};
+    } cases[] = {
+        {"a.b-c", "a.b-c.00000000000000ff"},     {"system:X_y", "system---y.00000000000000ff"},
+        {":x-", "x.00000000000000ff"},           {":::", "00000000000000ff"},
+        {"..x..", "x.00000000000000ff"},         {"a9z0", "a9z0.00000000000000ff"},
+        {"a~b{c/d", "a-b-c-d.00000000000000ff"}, {long_name, long_want}};
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct event_table *t = kube_event_table_new();
         struct kube_object *o = object(cases[i].name);
@@ -165,8 +165,59 @@ static void notes_are_cut(void **state)
     assert_true(str_is_utf8(cut));
     cut = say(t, o, "R", "bad \xff\xfe text", 0)->event->note;
     assert_true(str_eq(cut, STR("bad ?? text")));
+    /* too long, and no text either: a text of the right length comes out */
+    buf_append(&note, STR("\xff"));
+    cut = say(t, o, "R", buf_cstr(&note), 0)->event->note;
+    assert_true(cut.len <= KUBE_EVENT_NOTE_MAX_BYTES && cut.len > KUBE_EVENT_NOTE_MAX_BYTES - 4);
+    assert_true(str_is_utf8(cut));
     kube_object_unref(o);
     kube_event_table_free(t);
+}
+
+/* How many may be sent at that time. */
+static int allowed(struct event_table *t, const struct event_series *s, int64_t ms)
+{
+    int n = 0;
+    while (kube_event_table_may_send(t, s, ms))
+        n++;
+    return n;
+}
+
+static void forgetting_gives_nothing_away(void **state)
+{
+    (void)state;
+    for (int early = 0; early < 2; early++) {
+        struct event_table *t = kube_event_table_new();
+        struct kube_object *o = object("a");
+        struct event_series *s = say(t, o, "R", "n", 0);
+        int64_t ms = KUBE_EVENT_REFILL_MS - early;
+        assert_true(kube_event_table_may_send(t, s, 0));
+        kube_event_table_expire(t, ms);
+        assert_int_equal(kube_event_table_count(t), 1); /* said a moment ago */
+        assert_int_equal(allowed(t, s, ms), KUBE_EVENT_BURST - early);
+        kube_object_unref(o);
+        assert_null(kube_event_table_free(t));
+    }
+    assert_null(kube_event_table_free(NULL));
+    assert_null(kube_event_free(NULL));
+}
+
+static void namespaces_are_those_of_the_objects(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {{"", "default"}, {",\"namespace\":\"team\"", "team"}};
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        struct buf text BERTH_CLEANUP(buf_fini) = BUF_INIT(256);
+        struct event_table *t = kube_event_table_new();
+        struct kube_object *o = NULL;
+        struct err e = ERR_INIT;
+        buf_printf(&text, "{\"apiVersion\":\"v1\",\"kind\":\"T\",\"metadata\":{\"name\":\"a\"%s}}",
+                   texts[i][0]);
+        assert_true(kube_object_parse(buf_str(&text), &o, &e));
+        assert_string_equal(kube_event_series_namespace(say(t, o, "R", "n", 0)), texts[i][1]);
+        kube_object_unref(o);
+        kube_event_table_free(t);
+    }
 }
 
 static const char FIRST[] =
@@ -291,6 +342,8 @@ int main(void)
         cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(names_are_valid),
         cmocka_unit_test(notes_are_cut),
+        cmocka_unit_test(forgetting_gives_nothing_away),
+        cmocka_unit_test(namespaces_are_those_of_the_objects),
         cmocka_unit_test(recorder_creates_and_patches),
         cmocka_unit_test(recorder_limits_calls),
     };

@@ -65,8 +65,8 @@ static void bookkeeping_is_dropped(void **state)
         "{\"metadata\":{\"managedFields\":[{\"m\":1}],\"name\":\"a\",\"annotations\":{\"y\":\"2\","
         "\"kubectl.kubernetes.io/last-applied-configuration\":\"{}\",\"x\":\"1\"},\"uid\":\"u\"},"
         "\"spec\":{\"managedFields\":3}}",
-        "{\"metadata\":{\"managedFields\":null,\"name\":\"a\",\"uid\":\"u\",\"annotations\":{"
-        "\"y\":\"2\",\"x\":\"1\"}},\"spec\":{\"managedFields\":3}}",
+        ("{\"metadata\":{\"managedFields\":null,\"name\":\"a\",\"uid\":\"u\",\"annotations\":{"
+         "\"y\":\"2\",\"x\":\"1\"}},\"spec\":{\"managedFields\":3}}"),
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct kube_object *o BERTH_CLEANUP(kube_object_unrefp) = NULL;

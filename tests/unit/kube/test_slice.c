@@ -40,6 +40,12 @@ static void members_are_cut(void **state)
         {"{\"a\":", true, NULL, NULL},
         {"{1:2,\"a\":3}", true, NULL, NULL},
         {"{\"a\":}", true, NULL, NULL},
+        {"\t{\r\n\t\"a\"\r\n:\t1\r\n,\"b\":2\t}\r\n", true, "1", "2"},
+        {"{\"a\":1\r,\"b\":2\n}", true, "1", "2"},
+        {"{\"a\" 1,\"b\":2}", true, NULL, NULL},
+        {"{\"a\":1 \"b\":2}", true, "1", NULL},
+        {"{\"a\":]", true, NULL, NULL},
+        {"{\"a\":1]", true, "1", NULL},
         {"[1]", false, NULL, NULL},
         {"", false, NULL, NULL},
     };
@@ -67,6 +73,11 @@ static void elements_are_cut(void **state)
         {"{\"a\":1}", {NULL}},
         {"null", {NULL}},
         {"[1 2]", {"1", NULL}},
+        {"", {NULL}},
+        {"[", {NULL}},
+        {"[1,", {"1", NULL}},
+        {"[1,]", {"1", NULL}},
+        {"[1", {NULL}},
     };
     for (size_t i = 0; i < ARRAY_SIZE(CASES); i++) {
         size_t at = 0, n = 0;

@@ -31,6 +31,7 @@ static void check_kstatus(const struct schema_list *conditions, int64_t generati
     assert_false(is_ready && (is_reconciling || is_stalled));
     assert_false(is_reconciling && is_stalled);
     for (size_t i = 0; i < conditions->count; i++) {
+        assert_true(items[i].observed_generation.has);
         assert_true(items[i].observed_generation.value <= generation);
         assert_true(items[i].last_transition_time.has);
         assert_true(items[i].reason.len > 0);
@@ -116,6 +117,10 @@ static void test_verdict_of_errors(void **state)
         {ERR_RETRY, "TLSFailed", API_REASON_ENDPOINT_UNREACHABLE, false},
         {ERR_RETRY, "ServerException", API_REASON_AWS_ERROR, false},
         {ERR_BUG, "", API_REASON_AWS_ERROR, false},
+        {ERR_NOT_FOUND, "NotFound", API_REASON_AWS_ERROR, false},
+        {ERR_CONFLICT, "Conflict", API_REASON_AWS_ERROR, false},
+        {ERR_GONE, "Gone", API_REASON_AWS_ERROR, false},
+        {ERR_CANCELLED, "Stopped", API_REASON_AWS_ERROR, false},
     };
     struct arena a BERTH_CLEANUP(arena_fini) = ARENA_INIT;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -131,6 +136,44 @@ static void test_verdict_of_errors(void **state)
         /* what changes at each try is not in the status */
         assert_true(str_eq(v.message, STR("why")));
     }
+}
+
+static void test_messages_that_only_look_like_attempts(void **state)
+{
+    (void)state;
+    static const char *const messages[][2] = {
+        {"why", "why"},
+        {"after lunch", "after lunch"},
+        {"after 3 attempts", "after 3 attempts"},
+        {"after three attempts: why", "after three attempts: why"},
+        {"after 3 attempts: ", ""},
+        {"op: after 12 attempts: why", "op: why"},
+        {"why (request id x) and more", "why"},
+    };
+    struct arena a BERTH_CLEANUP(arena_fini) = ARENA_INIT;
+    for (size_t i = 0; i < ARRAY_SIZE(messages); i++) {
+        struct err e = ERR_INIT;
+        assert_false(err_set(&e, ERR_RETRY, "X", "%s", messages[i][0]));
+        struct verdict v = verdict_from_error(&e, &a);
+        if (!str_eq_cstr(v.message, messages[i][1]))
+            fail_msg("%s: %.*s", messages[i][0], STR_ARG(v.message));
+    }
+}
+
+/* Somebody wrote conditions without a date: ours gets one, though nothing else has changed. */
+static void test_a_date_that_is_missing(void **state)
+{
+    (void)state;
+    struct arena a BERTH_CLEANUP(arena_fini) = ARENA_INIT;
+    struct schema_list none = {0};
+    struct schema_list first = conditions_from(&verdicts[0], &none, 1, 5000, &a);
+    struct api_condition *items = first.items;
+    for (size_t i = 0; i < first.count; i++)
+        items[i].last_transition_time = (struct schema_i64){0};
+    struct schema_list second = conditions_from(&verdicts[0], &first, 1, 9000, &a);
+    check_kstatus(&second, 1);
+    assert_int_equal(api_condition_find(&second, API_CONDITION_READY)->last_transition_time.value,
+                     9000);
 }
 
 static void test_news(void **state)
@@ -154,6 +197,8 @@ int main(void)
         cmocka_unit_test(test_pausing_what_was_never_reconciled),
         cmocka_unit_test(test_transition_times_are_whole_seconds),
         cmocka_unit_test(test_verdict_of_errors),
+        cmocka_unit_test(test_messages_that_only_look_like_attempts),
+        cmocka_unit_test(test_a_date_that_is_missing),
         cmocka_unit_test(test_news),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,6 +87,8 @@ static void refuses(void **state)
         {"{\"every\":\"24h1s\"}", "spec.every: must be between 10s and 24h, is 24h1s"},
         {"{\"every\":\"60000ms\"}", "spec.every: must be a duration such as 90s, 5m or 1h30m"},
         {"{\"every\":\"\"}", "spec.every: must be a duration such as 90s, 5m or 1h30m"},
+        {"{\"every\":\"99999999999999999999h\"}",
+         "spec.every: must be a duration such as 90s, 5m or 1h30m"},
         {"{\"every\":60}", "spec.every: must be a duration such as 90s, 5m or 1h30m"},
         {"{\"at\":\"yesterday\"}", "spec.at: must be a date"},
         {"{\"at\":17}", "spec.at: must be a date"},
@@ -146,6 +148,9 @@ static void reads_aws(void **state)
     assert_int_equal(s.at.value, 1563223656123);
     assert_string_equal(((struct sample_pair *)s.pairs.items)[0].value.ptr, "v");
     assert_int_equal(s.colours.count, 0);
+    struct json_doc *old BERTH_CLEANUP(json_doc_freep) = sample_parse("{\"at\":-1.5}");
+    assert_true(schema_decode_aws(&sample_table, json_root(old), &a, &s, &e));
+    assert_int_equal(s.at.value, -1500);
 }
 
 static void refuses_what_aws_never_says(void **state)
@@ -156,6 +161,8 @@ static void refuses_what_aws_never_says(void **state)
     } cases[] = {
         {"[]", "unexpected reply: spec must be an object"},
         {"{\"Remark\":1}", "unexpected reply: spec.Remark must be a string"},
+        {"{\"at\":-1e300}", "unexpected reply: spec.at must be a date"},
+        {"{\"at\":[]}", "unexpected reply: spec.at must be a date"},
         {"{\"at\":1e300}", "unexpected reply: spec.at must be a date"},
         {"{\"at\":\"soon\"}", "unexpected reply: spec.at must be a date"},
         {"{\"document\":{}}", "unexpected reply: spec.document must be a string"},

@@ -65,6 +65,14 @@ static void compares(void **state)
         {"{\"pairs\":[{\"key\":\"a\",\"value\":\"1\"},{\"key\":\"b\",\"value\":\"\"}]}",
          "{\"pairs\":[{\"key\":\"c\",\"value\":\"3\"},{\"key\":\"a\",\"value\":\"2\"}]}",
          "pairs[a]:1>2;pairs[b]:>-;pairs[c]:->3;"},
+        /* many at once */
+        {"{\"name\":\"ab\",\"mode\":\"FAST\",\"note\":\"n\",\"document\":\"{1}\",\"on\":true,"
+         "\"count\":1,\"colours\":[\"RED\"],\"steps\":[\"a\"],\"pairs\":[{\"key\":\"a\","
+         "\"value\":\"1\"}],\"inner\":{\"type\":\"X\"}}",
+         "{}",
+         "name:ab>-;mode:FAST>SLOW;note:n>-;document:{1}>-;on:true>-;count:1>-;colours:[\"RED\"]>-;"
+         "steps:[\"a\"]>-;pairs[a]:1>-;inner.type:X>PLAIN;"},
+        {"{}", "{\"points\":[{\"key\":\"b\"}]}", "points:->[{\"key\":\"b\"}];"},
         {"{\"points\":[{\"key\":\"a\"}]}", "{\"points\":[{\"key\":\"b\"}]}",
          "points:[{\"key\":\"a\"}]>[{\"key\":\"b\"}];"},
         {"{\"points\":[{\"key\":\"a\"}]}", "{\"points\":[{\"key\":\"a\",\"value\":\"\"}]}", ""},

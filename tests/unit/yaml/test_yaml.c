@@ -59,6 +59,14 @@ static const struct {
     {"tag of a list",
      {STR_INIT("a: !!set [b]\n")},
      "line 1, column 4: tags other than !!str are not supported"},
+    {"two colons",
+     {STR_INIT("a: b: c\n")},
+     "line 1, column 5: mapping values are not allowed in this context"},
+    {"duplicate in a big map of one line",
+     {STR_INIT(
+         "{a: 1, b: 1, c: 1, d: 1, e: 1, f: 1, g: 1, h: 1, i: 1, j: 1, k: 1, l: 1, m: 1, n: 1, "
+         "o: 1, p: 1, b: 2, q: 1}\n")},
+     "line 1, column 98: duplicate key \"b\" (first at line 1)"},
     {"second document",
      {STR_INIT("a: 1\n---\nb: 2\n")},
      "line 2, column 1: a second document is not supported"},

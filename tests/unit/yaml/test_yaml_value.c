@@ -149,6 +149,9 @@ static void test_known_keys(void **state)
     (void)state;
     static const char *const known[] = {"log", "health", "metrics", "controller", NULL};
     static const char *const none[] = {NULL};
+    static const char *const near[] = {
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "log", "leg",
+        NULL};
     static const struct {
         const char *text;
         const char *const *known;
@@ -173,6 +176,15 @@ static void test_known_keys(void **state)
          "line 1, column 5: unknown key \"\" in the file; known are log, health, metrics, "
          "controller"},
         {"v: {x: 1}", none, "line 1, column 5: unknown key \"x\" in the file; none is known here"},
+        {"v: {LO9: 1}", known,
+         "line 1, column 5: unknown key \"LO9\" in the file; did you mean \"log\"?"},
+        {"v: {lag: 1}", near,
+         "line 1, column 5: unknown key \"lag\" in the file; did you mean \"log\"?"},
+        {"v: {lxx: 1}", near,
+         "line 1, column 5: unknown key \"lxx\" in the file; did you mean \"log\"?"},
+        {"v: {x_~: 1}", known,
+         "line 1, column 5: unknown key \"x_~\" in the file; known are log, health, metrics, "
+         "controller"},
         {"v: [log]", known, "line 1, column 4: the file must be a map"},
         {"v: log", known, "line 1, column 4: the file must be a map"},
         {"v: {aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: 1}", known,
