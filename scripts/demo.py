@@ -188,11 +188,19 @@ def apply_example(demo: Demo) -> list[dict]:
     for document in documents:
         if document["kind"] == SETTINGS:
             document["spec"]["driftInterval"] = DRIFT_INTERVAL
+            document["spec"]["repositoryScanInterval"] = DRIFT_INTERVAL
     directory = demo.directory / "quickstart"
     directory.mkdir()
     examples.write(documents, directory)
-    with step("kubectl apply -f examples/quickstart"):
+    with step("kubectl apply -f examples/quickstart") as note:
         demo.cluster.kubectl("apply", "-f", str(directory))
+        # the example as it is stands for what was applied: whoever applies it again (KEEP=1) keeps
+        # the emulator's endpoint, and the operator stays away from AWS
+        demo.cluster.kubectl(
+            "apply", "set-last-applied", "--create-annotation", "-f",
+            str(paths.EXAMPLES / "quickstart"),
+        )  # fmt: skip
+        note.append("with the emulator's endpoint, and short intervals")
     with step("all are Ready") as note:
         for document in documents:
             demo.cluster.kube.wait_ready(document["kind"], document["metadata"]["name"], 60)

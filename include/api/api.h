@@ -213,8 +213,7 @@ void api_account_setting_set(struct api_account_settings *s, size_t i, struct st
 struct api_settings_spec {
     struct str region;
     struct str account_id;
-    struct str endpoint;     /* absent: AWS' own of the region */
-    struct str sts_endpoint; /* likewise */
+    struct str endpoint; /* absent: AWS' own of the region */
     struct schema_bool allow_insecure_endpoint;
     struct schema_list registry_hosts;            /* of struct str */
     struct api_account_settings account_settings; /* absent members are not touched */

@@ -100,12 +100,6 @@ static bool endpoint_is_secure(const void *object)
     return is_secure(s, s->endpoint);
 }
 
-static bool sts_endpoint_is_secure(const void *object)
-{
-    const S *s = object;
-    return is_secure(s, s->sts_endpoint);
-}
-
 #define SECURE_RULE(FIELD)                                                                         \
     "!has(self." FIELD ") || self." FIELD ".startsWith('https://') || (has("                       \
     "self.allowInsecureEndpoint) && self.allowInsecureEndpoint) || self." FIELD                    \
@@ -118,8 +112,6 @@ static const struct schema_rule settings_rules[] = {
     {"!has(oldSelf.accountID) || (has(self.accountID) && self.accountID == oldSelf.accountID)",
      "accountID is immutable once set: it must stay as it is", ".accountID", NULL},
     {SECURE_RULE("endpoint"), SECURE_SAYS("endpoint"), ".endpoint", endpoint_is_secure},
-    {SECURE_RULE("stsEndpoint"), SECURE_SAYS("stsEndpoint"), ".stsEndpoint",
-     sts_endpoint_is_secure},
     {0},
 };
 
@@ -164,8 +156,6 @@ static const struct field settings_fields[] = {
         "endpoint", endpoint,
         "Where ECR's API is, for a VPC endpoint, FIPS or an emulator. Absent: AWS' own endpoint "
         "of the region."),
-    ENDPOINT("stsEndpoint", sts_endpoint,
-             "Likewise for AWS STS, which is called only to assume a role: not in this version."),
     {.name = "allowInsecureEndpoint",
      .kind = FIELD_BOOL,
      AT(S, allow_insecure_endpoint),

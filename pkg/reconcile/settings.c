@@ -315,6 +315,10 @@ static struct verdict read_failed(struct settings_pass *s, const struct err *e)
         v.is_stalled = false;
         v.is_reconciling = true;
     }
+    if (verdict_is_news(&v, &s->before.conditions))
+        log_warn(s->p->c->o.log, "reading ECR fails, trying again", KV("object", s->p->key),
+                 KV_CSTR("class", err_class_name(e->cls)), KV_CSTR("reason", e->reason),
+                 KV_CSTR("reconcileID", s->p->id), KV_ERR(e));
     return v;
 }
 

@@ -36,6 +36,6 @@ def _pointed_at(settings: dict, emulator: Emulator) -> dict:
     if "accountID" in spec:
         spec["accountID"] = emulator.account
     # stays in the cloud: roles to assume, other endpoints
-    for field in ("assumeRole", "stsEndpoint"):
+    for field in ("assumeRole",):
         spec.pop(field, None)
     return settings
