@@ -4,7 +4,7 @@
 BUILD := build
 JOBS ?= $(shell nproc)
 # how many tests run side by side: most of them wait for something
-TEST_JOBS ?= $(shell echo $$(($$(nproc) + 2)))
+TEST_JOBS ?= $(shell echo $$(($$(nproc) + 3)))
 # make test ARGS='-R unit/json' passes arguments to ctest
 ARGS ?=
 KEEP ?=
