@@ -70,6 +70,17 @@ struct schema_list conditions_paused(const struct schema_list *before, struct st
     return (struct schema_list){items, n};
 }
 
+struct verdict verdict_invalid(const char *message)
+{
+    return (struct verdict){
+        .ready = "False",
+        .reason = API_REASON_INVALID_SPEC,
+        .message = str_from(message),
+        .is_stalled = true,
+        .is_error = true,
+    };
+}
+
 static bool is_transport(const struct err *e)
 {
     static const char *const reasons[] = {"ConnectFailed", "Timeout", "TLSFailed", "ConnectionLost",

@@ -230,6 +230,8 @@ struct schema_list conditions_from(const struct verdict *v, const struct schema_
 /* `before` with Synced=False, ReconcilePaused; everything else stays. */
 struct schema_list conditions_paused(const struct schema_list *before, struct str message,
                                      int64_t generation, int64_t now_ms, struct arena *a);
+/* The spec is at fault, and nothing but another one helps. */
+struct verdict verdict_invalid(const char *message);
 /* The reason that an error of AWS means, and whether a retry can help. The message is in a. */
 struct verdict verdict_from_error(const struct err *e, struct arena *a);
 

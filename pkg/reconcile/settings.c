@@ -268,17 +268,6 @@ static bool begin(struct settings_pass *s)
     return true;
 }
 
-static struct verdict invalid(const struct err *e)
-{
-    return (struct verdict){
-        .ready = "False",
-        .reason = API_REASON_INVALID_SPEC,
-        .message = str_from(e->msg),
-        .is_stalled = true,
-        .is_error = true,
-    };
-}
-
 static struct verdict in_use(struct settings_pass *s)
 {
     struct buf names BERTH_CLEANUP(buf_fini) = BUF_INIT(4096);
@@ -401,7 +390,7 @@ void reconcile_settings(struct pass *p)
         return;
     struct err e = ERR_INIT;
     if (!s.is_valid || !ensure_registry(&s, &e)) {
-        struct verdict v = invalid(s.is_valid ? &e : &s.invalid);
+        struct verdict v = verdict_invalid(s.is_valid ? e.msg : s.invalid.msg);
         set_gate(&s, GATE_NOT_READY, v.message);
         (void)apply(&s, &v);
         return;

@@ -320,13 +320,7 @@ static bool stop_if_invalid(struct template_pass *t)
 {
     if (t->is_valid || kube_object_is_deleting(t->p->object))
         return false;
-    struct verdict v = {
-        .ready = "False",
-        .reason = API_REASON_INVALID_SPEC,
-        .message = str_from(t->invalid.msg),
-        .is_stalled = true,
-        .is_error = true,
-    };
+    struct verdict v = verdict_invalid(t->invalid.msg);
     if (verdict_is_news(&v, &t->before.conditions))
         kube_event(t->p->c->recorder, t->p->object, KUBE_EVENT_WARNING, v.reason, "Validate",
                    v.message);

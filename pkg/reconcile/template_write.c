@@ -67,13 +67,7 @@ static bool stop_if_refused(struct template_pass *t)
     struct memory *m = t->p->memory;
     if (m->refused_generation != t->p->generation)
         return false;
-    struct verdict v = {
-        .ready = "False",
-        .reason = API_REASON_INVALID_SPEC,
-        .message = str_from(m->refused_message),
-        .is_stalled = true,
-        .is_error = true,
-    };
+    struct verdict v = verdict_invalid(m->refused_message);
     (void)template_finish(t, &v);
     return true;
 }
