@@ -21,7 +21,7 @@ struct log;
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct log_kv {
-    enum { LOG_KV_END, LOG_KV_STR, LOG_KV_INT, LOG_KV_BOOL } type;
+    enum { LOG_KV_END, LOG_KV_STR, LOG_KV_TEXT, LOG_KV_INT, LOG_KV_BOOL } type;
     const char *key;
     struct str str;
     int64_t num;
@@ -29,6 +29,8 @@ struct log_kv {
 
 #define KV(k, s)      ((struct log_kv){LOG_KV_STR, (k), (s), 0})
 #define KV_CSTR(k, s) ((struct log_kv){LOG_KV_STR, (k), str_from(s), 0})
+/* Left out where the text is NULL or "". */
+#define KV_TEXT(k, s) ((struct log_kv){LOG_KV_TEXT, (k), str_from(s), 0})
 #define KV_INT(k, n)  ((struct log_kv){LOG_KV_INT, (k), STR_NULL, (n)})
 #define KV_BOOL(k, b) ((struct log_kv){LOG_KV_BOOL, (k), STR_NULL, (b)})
 /* The error's message under "error". */

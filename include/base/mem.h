@@ -11,6 +11,14 @@
 
 #include <stddef.h>
 
+/* For a process that waits more than it allocates and runs for months: one heap for all threads,
+ * and big blocks go back to the system when they are freed. First thing in main(), before any
+ * thread. */
+void mem_be_lean(void);
+/* Gives back to the system what is free, also below what is in use: after work that needed much
+ * more than what it leaves behind. Milliseconds: not for what happens often. */
+void mem_give_back(void);
+
 /* Zeroed memory of n bytes (n may be 0); never NULL. Free with mem_free(). */
 void *mem_alloc(size_t n) BERTH_NODISCARD __attribute__((returns_nonnull, malloc));
 /* Zeroed array; aborts on overflow of count * size. */
@@ -23,7 +31,11 @@ char *mem_strdup(const char *s) BERTH_NODISCARD;
 /* A NUL-terminated copy of n bytes. */
 char *mem_dup(const void *p, size_t n) BERTH_NODISCARD __attribute__((returns_nonnull));
 
-/* For sizes chosen by a peer: NULL when memory is out (or a fault run says so). Not zeroed. */
+/* What is no larger than this is a small allocation whoever chose its size, and aborts too: a key, a
+ * URL, a request or a comparison that lacks its memory would say something wrong without a word,
+ * and a restart does less harm. */
+enum { MEM_SMALL_BYTES = 64 * 1024 };
+/* For sizes chosen by a peer: NULL when memory is out, over MEM_SMALL_BYTES. Not zeroed. */
 void *mem_try_alloc(size_t n) BERTH_NODISCARD;
 /* As realloc(); on failure p is still valid. */
 void *mem_try_realloc(void *p, size_t n) BERTH_NODISCARD;

@@ -14,13 +14,35 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WORKQUEUE_BACKOFF_MIN_MS = 5, WORKQUEUE_BACKOFF_MAX_MS = 1000000, WORKQUEUE_KEY_MAX = 320 };
+enum {
+    WORKQUEUE_BACKOFF_MIN_MS = 5,
+    WORKQUEUE_BACKOFF_MAX_MS = 1000000,
+    WORKQUEUE_KEY_MAX = 320,
+    WORKQUEUE_NAMES_MAX = 8
+};
 
+struct metrics;
 struct workqueue;
 
 struct workqueue *workqueue_new(void) BERTH_NODISCARD;
 /* No thread may be in it. */
 struct workqueue *workqueue_free(struct workqueue *q);
+
+/* Which keys are measured under which name. */
+struct workqueue_name {
+    const char *prefix; /* of the key; static text */
+    const char *name;
+};
+/*
+ * From now on client-go's metrics are exported, with its names and meaning: workqueue_depth,
+ * _adds_total, _retries_total, _queue_duration_seconds, _work_duration_seconds,
+ * _unfinished_work_seconds, _longest_running_processor_seconds; labels name and controller, which
+ * are the same. One queue is measured as if there were one for each name (at most
+ * WORKQUEUE_NAMES_MAX); a key counts for the first one whose prefix it has, else for the last.
+ * Before the first key is added. m and names outlive the queue.
+ */
+void workqueue_measure(struct workqueue *q, struct metrics *m, const struct workqueue_name *names,
+                       size_t count);
 
 void workqueue_add(struct workqueue *q, struct str key);
 /* Adds it when delay_ms have passed; an earlier date that is already set for the key stays. */
@@ -37,7 +59,9 @@ void workqueue_done(struct workqueue *q, struct str key);
 /* get() returns false from now on; what waits is dropped. */
 void workqueue_shut_down(struct workqueue *q);
 
-/* Keys ready to be worked on, and keys that wait for their date: for metrics. */
+/* Keys ready to be worked on, and keys that wait for their date. */
 size_t workqueue_depth(struct workqueue *q);
+/* A worker has it: between get() and done(). */
+bool workqueue_is_working(struct workqueue *q, struct str key);
 /* No key is ready or being worked on; some may wait for their date. */
 bool workqueue_is_idle(struct workqueue *q);

@@ -74,12 +74,14 @@ static void append_string(struct buf *b, struct str s)
 static void append_pair(struct buf *b, const struct log_kv *kv)
 {
     size_t before = b->len;
+    if (kv->type == LOG_KV_TEXT && str_is_empty(kv->str))
+        return;
     buf_append_cstr(b, ",\"");
     buf_append_cstr(b, kv->key);
     buf_append_cstr(b, "\":");
     if (kv->type == LOG_KV_STR && str_is_null(kv->str))
         buf_append_cstr(b, "null");
-    else if (kv->type == LOG_KV_STR)
+    else if (kv->type == LOG_KV_STR || kv->type == LOG_KV_TEXT)
         append_string(b, kv->str);
     else if (kv->type == LOG_KV_INT)
         buf_printf(b, "%lld", (long long)kv->num);

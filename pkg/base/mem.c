@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Allocation that aborts, and allocation that may fail.
+ * Allocation that aborts, and allocation that may fail; and what glibc is told about it.
  */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,28 @@ static BERTH_NORETURN void out_of_memory(size_t n)
 {
     (void)fprintf(stderr, "out of memory: cannot allocate %zu bytes\n", n);
     abort();
+}
+
+/* glibc (2.36) gives each thread a heap of its own, and none of them ever gets smaller than its top
+ * was high: a dozen threads that wait keep several times what is in use. And it raises the
+ * threshold from which a block is mapped, and so given back at once, to the largest that was freed,
+ * unless it is set. */
+enum { BIG_BLOCK_BYTES = 128 * 1024 };
+
+void mem_be_lean(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_ARENA_MAX, 1);
+    (void)mallopt(M_MMAP_THRESHOLD, BIG_BLOCK_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, BIG_BLOCK_BYTES);
+#endif
+}
+
+void mem_give_back(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
 }
 
 void *mem_alloc(size_t n)
@@ -54,12 +77,18 @@ char *mem_dup(const void *p, size_t n)
 
 void *mem_try_alloc(size_t n)
 {
-    return malloc(n != 0 ? n : 1);
+    void *p = malloc(n != 0 ? n : 1);
+    if (p == NULL && n <= MEM_SMALL_BYTES)
+        out_of_memory(n);
+    return p;
 }
 
 void *mem_try_realloc(void *p, size_t n)
 {
-    return realloc(p, n != 0 ? n : 1);
+    void *q = realloc(p, n != 0 ? n : 1);
+    if (q == NULL && n <= MEM_SMALL_BYTES)
+        out_of_memory(n);
+    return q;
 }
 
 void *mem_free(void *p)

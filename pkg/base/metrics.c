@@ -1,50 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Metrics and their text form. One mutex guards everything: what is done under it touches memory
+ * Metrics and their series. One mutex guards all stored ones: what is done under it touches memory
  * only, and series are updated some hundred times a second at most. Families render sorted by
- * name and series by their label values, so that two renderings of one state are equal.
+ * name and stored series by their label values, so that two renderings of one state are equal. The
+ * text form is in metrics_text.c.
  */
 #include "base/metrics.h"
 
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/thread.h"
+#include "metrics_priv.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
-
-struct series {
-    char *key; /* label values, each with its NUL */
-    size_t key_len;
-    double value;    /* of a histogram: the sum */
-    uint64_t count;  /* of a histogram */
-    uint64_t *found; /* of a histogram: observations in each bucket, not cumulated */
-};
-
-struct metric_family {
-    struct metrics *owner;
-    char *name;
-    char *help;
-    enum metric_type type;
-    char *label_text; /* the names; labels point into it */
-    struct str labels[METRICS_LABELS_MAX];
-    size_t label_count;
-    double *buckets;
-    size_t bucket_count;
-    struct map *series;
+struct collector {
+    metrics_collector *fn; /* NULL: ended */
+    void *arg;
 };
 
 struct metrics {
     pthread_mutex_t mutex;
+    pthread_cond_t rendered;         /* scrapes became 0 */
     struct metric_family **families; /* sorted by name */
+    size_t count;
+    struct collector *collectors;
+    size_t collector_count;
+    int scrapes; /* under way */
+};
+
+/* The texts of collected families, by their number. Of the thread that renders. */
+struct metrics_scrape {
+    struct buf *texts;
     size_t count;
 };
 
@@ -82,6 +74,7 @@ struct metrics *metrics_new(void)
 {
     struct metrics *m = mem_alloc(sizeof(*m));
     pthread_mutex_init(&m->mutex, NULL);
+    thread_cond_init(&m->rendered);
     return m;
 }
 
@@ -92,6 +85,8 @@ struct metrics *metrics_free(struct metrics *m)
     for (size_t i = 0; i < m->count; i++)
         family_free(m->families[i]);
     mem_free(m->families);
+    mem_free(m->collectors);
+    pthread_cond_destroy(&m->rendered);
     pthread_mutex_destroy(&m->mutex);
     return mem_free(m);
 }
@@ -149,29 +144,48 @@ static struct metric_family *family_new(struct metrics *m, enum metric_type type
     return f;
 }
 
-static struct metric_family *declare(struct metrics *m, enum metric_type type, const char *name,
-                                     const char *help, const char *labels, const double *buckets,
-                                     size_t bucket_count)
+/* What a family is declared with. */
+struct declaration {
+    enum metric_type type;
+    const char *name;
+    const char *help;
+    const char *labels;
+    const double *buckets;
+    size_t bucket_count;
+    bool is_collected;
+};
+
+static struct metric_family *add_locked(struct metrics *m, const struct declaration *d, size_t at)
 {
+    struct metric_family *f = family_new(m, d->type, d->name, d->help, d->labels);
+    f->is_collected = d->is_collected;
+    f->number = m->count;
+    if (d->bucket_count > 0) {
+        f->buckets = mem_alloc_array(d->bucket_count, sizeof(*f->buckets));
+        memcpy(f->buckets, d->buckets, d->bucket_count * sizeof(*f->buckets));
+        f->bucket_count = d->bucket_count;
+    }
+    if (f->label_count == 0 && !f->is_collected) /* there from the start, as 0 */
+        (void)series_locked(f, STR(""));
+    m->families = mem_realloc(m->families, (m->count + 1) * sizeof(struct metric_family *));
+    memmove(m->families + at + 1, m->families + at,
+            (m->count - at) * sizeof(struct metric_family *));
+    m->families[at] = f;
+    m->count++;
+    return f;
+}
+
+static struct metric_family *declare(struct metrics *m, const struct declaration *d)
+{
+    if (m == NULL)
+        return NULL;
     pthread_mutex_lock(&m->mutex);
     size_t at;
-    struct metric_family *f = find(m, name, &at);
-    if (f == NULL) {
-        f = family_new(m, type, name, help, labels);
-        if (bucket_count > 0) {
-            f->buckets = mem_alloc_array(bucket_count, sizeof(*buckets));
-            memcpy(f->buckets, buckets, bucket_count * sizeof(*buckets));
-            f->bucket_count = bucket_count;
-        }
-        if (f->label_count == 0) /* there from the start, as 0 */
-            (void)series_locked(f, STR(""));
-        m->families = mem_realloc(m->families, (m->count + 1) * sizeof(struct metric_family *));
-        memmove(m->families + at + 1, m->families + at,
-                (m->count - at) * sizeof(struct metric_family *));
-        m->families[at] = f;
-        m->count++;
-    }
-    assert(f->type == type && strcmp(f->label_text, labels) == 0);
+    struct metric_family *f = find(m, d->name, &at);
+    if (f == NULL)
+        f = add_locked(m, d, at);
+    assert(f->type == d->type && f->is_collected == d->is_collected &&
+           strcmp(f->label_text, d->labels) == 0);
     pthread_mutex_unlock(&m->mutex);
     return f;
 }
@@ -179,13 +193,13 @@ static struct metric_family *declare(struct metrics *m, enum metric_type type, c
 struct metric_family *metrics_counter(struct metrics *m, const char *name, const char *help,
                                       const char *labels)
 {
-    return declare(m, METRIC_COUNTER, name, help, labels, NULL, 0);
+    return declare(m, &(struct declaration){METRIC_COUNTER, name, help, labels, NULL, 0, false});
 }
 
 struct metric_family *metrics_gauge(struct metrics *m, const char *name, const char *help,
                                     const char *labels)
 {
-    return declare(m, METRIC_GAUGE, name, help, labels, NULL, 0);
+    return declare(m, &(struct declaration){METRIC_GAUGE, name, help, labels, NULL, 0, false});
 }
 
 struct metric_family *metrics_histogram(struct metrics *m, const char *name, const char *help,
@@ -193,7 +207,15 @@ struct metric_family *metrics_histogram(struct metrics *m, const char *name, con
 {
     for (size_t i = 1; i < count; i++)
         assert(buckets[i - 1] < buckets[i]);
-    return declare(m, METRIC_HISTOGRAM, name, help, labels, buckets, count);
+    return declare(
+        m, &(struct declaration){METRIC_HISTOGRAM, name, help, labels, buckets, count, false});
+}
+
+struct metric_family *metrics_collected(struct metrics *m, enum metric_type type, const char *name,
+                                        const char *help, const char *labels)
+{
+    assert(type != METRIC_HISTOGRAM);
+    return declare(m, &(struct declaration){type, name, help, labels, NULL, 0, true});
 }
 
 /* Label values with a NUL after each: no two lists give the same bytes. mem_free() it. */
@@ -231,6 +253,7 @@ static void change(struct metric_family *f, const char *const *values, enum chan
 {
     if (f == NULL)
         return;
+    assert(!f->is_collected);
     assert((f->type == METRIC_HISTOGRAM) == (how == CHANGE_OBSERVE));
     assert(!(f->type == METRIC_COUNTER && how == CHANGE_ADD && value < 0));
     size_t len;
@@ -279,77 +302,6 @@ void metric_remove(struct metric_family *f, const char *const *values)
     pthread_mutex_unlock(&f->owner->mutex);
 }
 
-static void append_number(struct buf *out, double d)
-{
-    if (isnan(d)) {
-        buf_append(out, STR("NaN"));
-    } else if (isinf(d)) {
-        buf_append_cstr(out, d > 0 ? "+Inf" : "-Inf");
-    } else {
-        char text[40]; /* the shortest that reads back as the same double */
-        for (int digits = 6; digits <= 17; digits++) {
-            (void)snprintf(text, sizeof(text), "%.*g", digits, d);
-            const double back = strtod(text, NULL);
-            if (!(back < d) && !(back > d))
-                break;
-        }
-        buf_append_cstr(out, text);
-    }
-}
-
-/* The text format is UTF-8; what is not becomes '?', byte by byte. */
-static void append_escaped(struct buf *out, struct str s, bool has_quotes)
-{
-    const bool is_utf8 = str_is_utf8(s);
-    for (size_t i = 0; i < s.len; i++) {
-        const char c = s.ptr[i];
-        if (c == '\n')
-            buf_append(out, STR("\\n"));
-        else if (c == '\\')
-            buf_append(out, STR("\\\\"));
-        else if (c == '"' && has_quotes)
-            buf_append(out, STR("\\\""));
-        else
-            buf_append_char(out, !is_utf8 && (unsigned char)c >= 0x80 ? '?' : c);
-    }
-}
-
-/* name_suffix{label="value",…,le="bound"}; le is NULL but for buckets. */
-static void append_series(struct buf *out, const struct metric_family *f, const struct series *s,
-                          const char *suffix, const double *le)
-{
-    buf_printf(out, "%s%s", f->name, suffix);
-    const char *value = s->key;
-    for (size_t i = 0; i < f->label_count; i++) {
-        buf_printf(out, "%s%.*s=\"", i == 0 ? "{" : ",", STR_ARG(f->labels[i]));
-        append_escaped(out, str_from(value), true);
-        buf_append_char(out, '"');
-        value += strlen(value) + 1;
-    }
-    if (le != NULL) {
-        buf_append_cstr(out, f->label_count > 0 ? ",le=\"" : "{le=\"");
-        append_number(out, *le);
-        buf_append_char(out, '"');
-    }
-    buf_append_cstr(out, f->label_count > 0 || le != NULL ? "} " : " ");
-}
-
-static void render_histogram(struct buf *out, const struct metric_family *f, const struct series *s)
-{
-    uint64_t so_far = 0;
-    for (size_t i = 0; i <= f->bucket_count; i++) {
-        const double le = i < f->bucket_count ? f->buckets[i] : (double)INFINITY;
-        so_far += s->found[i];
-        append_series(out, f, s, "_bucket", &le);
-        buf_printf(out, "%" PRIu64 "\n", so_far);
-    }
-    append_series(out, f, s, "_sum", NULL);
-    append_number(out, s->value);
-    buf_append_char(out, '\n');
-    append_series(out, f, s, "_count", NULL);
-    buf_printf(out, "%" PRIu64 "\n", s->count);
-}
-
 static int compare_series(const void *x, const void *y)
 {
     const struct series *a = *(const struct series *const *)x;
@@ -357,36 +309,138 @@ static int compare_series(const void *x, const void *y)
     return str_cmp(str_n(a->key, a->key_len), str_n(b->key, b->key_len));
 }
 
-static void render_family(struct buf *out, const struct metric_family *f)
+static void render_stored_locked(struct buf *out, const struct metric_family *f)
 {
-    static const char *const types[] = {"counter", "gauge", "histogram"};
     const size_t count = map_count(f->series);
     if (count == 0)
         return;
-    buf_printf(out, "# HELP %s ", f->name);
-    append_escaped(out, str_from(f->help), false);
-    buf_printf(out, "\n# TYPE %s %s\n", f->name, types[f->type]);
+    metrics_text_head(out, f);
     const struct series **sorted = mem_alloc_array(count, sizeof(const struct series *));
     size_t n = 0;
     for (struct map_entry *it = map_first(f->series); it != NULL; it = map_next(it))
         sorted[n++] = map_value(it);
     qsort(sorted, n, sizeof(*sorted), compare_series);
-    for (size_t i = 0; i < n; i++) {
-        if (f->type == METRIC_HISTOGRAM) {
-            render_histogram(out, f, sorted[i]);
-            continue;
-        }
-        append_series(out, f, sorted[i], "", NULL);
-        append_number(out, sorted[i]->value);
-        buf_append_char(out, '\n');
-    }
+    for (size_t i = 0; i < n; i++)
+        metrics_text_series(out, f, sorted[i]);
     mem_free(sorted);
+}
+
+/* --- collecting --------------------------------------------------------------------------------
+ */
+
+void metrics_collect(struct metrics *m, metrics_collector *fn, void *arg)
+{
+    if (m == NULL)
+        return;
+    pthread_mutex_lock(&m->mutex);
+    size_t at = 0;
+    while (at < m->collector_count && m->collectors[at].fn != NULL)
+        at++;
+    if (at == m->collector_count) {
+        m->collectors =
+            mem_realloc(m->collectors, (m->collector_count + 1) * sizeof(*m->collectors));
+        m->collector_count++;
+    }
+    m->collectors[at] = (struct collector){fn, arg};
+    pthread_mutex_unlock(&m->mutex);
+}
+
+void metrics_collect_end(struct metrics *m, const void *arg)
+{
+    if (m == NULL)
+        return;
+    pthread_mutex_lock(&m->mutex);
+    for (size_t i = 0; i < m->collector_count; i++) {
+        if (m->collectors[i].arg == arg)
+            m->collectors[i].fn = NULL;
+    }
+    /* collectors do not block, so that this is a matter of milliseconds */
+    while (m->scrapes > 0)
+        (void)thread_cond_wait_ms(&m->rendered, &m->mutex, -1);
+    pthread_mutex_unlock(&m->mutex);
+}
+
+void metric_emit(struct metrics_scrape *s, const struct metric_family *f, const char *const *values,
+                 double value)
+{
+    if (f == NULL)
+        return;
+    assert(f->is_collected);
+    if (f->number >= s->count)
+        return; /* declared since this scrape began: in the next one */
+    struct buf *out = &s->texts[f->number];
+    if (!buf_ok(out))
+        return;
+    if (out->len == 0)
+        metrics_text_head(out, f);
+    const size_t before = out->len;
+    metrics_text_value(out, f, values, value);
+    if (!buf_ok(out)) /* whole lines only; it stays failed, so that nothing follows */
+        buf_truncate(out, before);
+}
+
+/* The collector with that index as it is now; false: there are no more. */
+static bool collector_at(struct metrics *m, size_t i, struct collector *ret)
+{
+    pthread_mutex_lock(&m->mutex);
+    const bool is_one = i < m->collector_count;
+    if (is_one)
+        *ret = m->collectors[i];
+    pthread_mutex_unlock(&m->mutex);
+    return is_one;
+}
+
+static void collect(struct metrics *m, struct metrics_scrape *s)
+{
+    struct collector c;
+    s->texts = mem_alloc_array(s->count, sizeof(*s->texts));
+    for (size_t i = 0; i < s->count; i++)
+        s->texts[i] = BUF_INIT(METRICS_COLLECTED_MAX_BYTES);
+    for (size_t i = 0; collector_at(m, i, &c); i++) {
+        if (c.fn != NULL)
+            c.fn(c.arg, s);
+    }
+}
+
+/* The families as they are now; mem_free() them. They live as long as m. */
+static struct metric_family **begin_scrape(struct metrics *m, size_t *ret_count)
+{
+    pthread_mutex_lock(&m->mutex);
+    m->scrapes++;
+    struct metric_family **families = mem_alloc_array(m->count, sizeof(struct metric_family *));
+    if (m->count > 0)
+        memcpy(families, m->families, m->count * sizeof(struct metric_family *));
+    *ret_count = m->count;
+    pthread_mutex_unlock(&m->mutex);
+    return families;
+}
+
+static void end_scrape(struct metrics *m)
+{
+    pthread_mutex_lock(&m->mutex);
+    if (--m->scrapes == 0)
+        (void)pthread_cond_broadcast(&m->rendered);
+    pthread_mutex_unlock(&m->mutex);
 }
 
 void metrics_render(struct metrics *m, struct buf *out)
 {
-    pthread_mutex_lock(&m->mutex);
-    for (size_t i = 0; i < m->count; i++)
-        render_family(out, m->families[i]);
-    pthread_mutex_unlock(&m->mutex);
+    struct metrics_scrape s = {0};
+    struct metric_family **families = begin_scrape(m, &s.count);
+    collect(m, &s);
+    end_scrape(m);
+    for (size_t i = 0; i < s.count; i++) {
+        const struct metric_family *f = families[i];
+        struct buf *text = &s.texts[f->number];
+        if (f->is_collected) {
+            buf_append(out, buf_str(text));
+            buf_fini(text);
+            continue;
+        }
+        pthread_mutex_lock(&m->mutex);
+        render_stored_locked(out, f);
+        pthread_mutex_unlock(&m->mutex);
+    }
+    mem_free(s.texts);
+    mem_free(families);
 }

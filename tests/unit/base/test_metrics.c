@@ -8,6 +8,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -148,6 +149,13 @@ static void test_twice_and_null(void **state)
     struct metrics *m = metrics_new();
     struct metric_family *f = metrics_counter(m, "x_total", "h", "");
     assert_ptr_equal(metrics_counter(m, "x_total", "h", ""), f);
+    assert_null(metrics_counter(NULL, "x_total", "h", ""));
+    assert_null(metrics_gauge(NULL, "x", "h", "l"));
+    assert_null(metrics_histogram(NULL, "x", "h", "", NULL, 0));
+    assert_null(metrics_collected(NULL, METRIC_GAUGE, "x", "h", ""));
+    metrics_collect(NULL, NULL, NULL);
+    metrics_collect_end(NULL, NULL);
+    metric_emit(NULL, NULL, NULL, 1);
     metric_add(NULL, NULL, 1);
     metric_set(NULL, VALUES("a"), 1);
     metric_observe(NULL, NULL, 1);
@@ -179,6 +187,173 @@ static void test_series_limit(void **state)
         lines += out.ptr[i] == '\n';
     assert_int_equal(lines, 2 + METRICS_SERIES_MAX + 1);
     metrics_free(m);
+}
+
+/* --- collected families ------------------------------------------------------------------------
+ */
+
+struct source {
+    struct metrics *m;
+    struct metric_family *seconds, *objects, *scrapes;
+    int calls;
+    const char *name; /* NULL: it has nothing to emit */
+};
+
+static void emit(void *arg, struct metrics_scrape *s)
+{
+    struct source *source = arg;
+    source->calls++;
+    /* who counts while a scrape collects does not wait for it */
+    metric_add(source->scrapes, NULL, 1);
+    if (source->name == NULL)
+        return;
+    metric_emit(s, source->objects, VALUES(source->name, "a\"b\\c\nd\xe9"), 1);
+    metric_emit(s, source->seconds, NULL, 0.5);
+    metric_emit(s, source->objects, VALUES(source->name, NULL), 2);
+}
+
+static void source_init(struct source *source, const char *name)
+{
+    *source = (struct source){.m = metrics_new(), .name = name};
+    struct metrics *m = source->m;
+    source->scrapes = metrics_counter(m, "n_total", "h", "");
+    source->seconds = metrics_collected(m, METRIC_COUNTER, "z_seconds_total", "h", "");
+    source->objects = metrics_collected(m, METRIC_GAUGE, "a_objects", "a\nb", "name,kind");
+    metrics_collect(m, emit, source);
+}
+
+static void test_collected(void **state)
+{
+    (void)state;
+    struct source source;
+    source_init(&source, "x");
+    expect(source.m, "# HELP a_objects a\\nb\n"
+                     "# TYPE a_objects gauge\n"
+                     "a_objects{name=\"x\",kind=\"a\\\"b\\\\c\\nd?\"} 1\n"
+                     "a_objects{name=\"x\",kind=\"\"} 2\n"
+                     "# HELP n_total h\n# TYPE n_total counter\nn_total 1\n"
+                     "# HELP z_seconds_total h\n"
+                     "# TYPE z_seconds_total counter\n"
+                     "z_seconds_total 0.5\n");
+    /* what is gone is gone, without anybody removing it */
+    source.name = NULL;
+    expect(source.m, "# HELP n_total h\n# TYPE n_total counter\nn_total 2\n");
+    source.name = "x";
+    metrics_collect_end(source.m, &source);
+    expect(source.m, "# HELP n_total h\n# TYPE n_total counter\nn_total 2\n");
+    assert_int_equal(source.calls, 2);
+    metrics_free(source.m);
+}
+
+static void count_call(void *arg, struct metrics_scrape *s)
+{
+    (void)s;
+    ++*(int *)arg;
+}
+
+static void test_several_collectors(void **state)
+{
+    (void)state;
+    struct metrics *m = metrics_new();
+    int calls[3] = {0};
+    metrics_collect(m, count_call, &calls[0]);
+    metrics_collect(m, count_call, &calls[1]);
+    expect(m, "");
+    metrics_collect_end(m, &calls[0]);
+    metrics_collect(m, count_call, &calls[2]);
+    expect(m, "");
+    assert_int_equal(calls[0], 1);
+    assert_int_equal(calls[1], 2);
+    assert_int_equal(calls[2], 1);
+    metrics_free(m);
+}
+
+static void emit_much(void *arg, struct metrics_scrape *s)
+{
+    static char value[64 * 1024];
+    struct source *source = arg;
+    memset(value, 'x', sizeof(value) - 1);
+    for (int i = 0; i < METRICS_COLLECTED_MAX_BYTES / (int)sizeof(value) + 10; i++) {
+        char number[24];
+        (void)snprintf(number, sizeof(number), "%d", i);
+        metric_emit(s, source->objects, VALUES(value, number), i);
+    }
+}
+
+static void test_a_collector_that_emits_too_much(void **state)
+{
+    (void)state;
+    struct source source;
+    source_init(&source, NULL);
+    metrics_collect(source.m, emit_much, &source);
+    struct buf out BERTH_CLEANUP(buf_fini) = BUF_INIT(2 * METRICS_COLLECTED_MAX_BYTES);
+    metrics_render(source.m, &out);
+    assert_true(buf_ok(&out));
+    assert_true(out.len <= METRICS_COLLECTED_MAX_BYTES + 1024);
+    assert_true(out.len > METRICS_COLLECTED_MAX_BYTES / 2);
+    /* whole lines only, and the other families too */
+    const char *rest = strstr(buf_cstr(&out), "\n# HELP n_total");
+    assert_non_null(rest);
+    assert_true(rest[-1] >= '0' && rest[-1] <= '9');
+    metrics_free(source.m);
+}
+
+struct meeting {
+    struct metrics *m;
+    struct stopper is_inside, may_leave, has_ended;
+    atomic_bool has_left;
+    bool had_left_at_end;
+};
+
+static void meet(void *arg, struct metrics_scrape *s)
+{
+    (void)s;
+    struct meeting *meeting = arg;
+    stopper_stop(&meeting->is_inside);
+    (void)stopper_wait_ms(&meeting->may_leave, -1);
+    atomic_store(&meeting->has_left, true);
+}
+
+static void render(void *arg)
+{
+    struct meeting *meeting = arg;
+    struct buf out BERTH_CLEANUP(buf_fini) = BUF_INIT(LIMIT);
+    metrics_render(meeting->m, &out);
+}
+
+static void end(void *arg)
+{
+    struct meeting *meeting = arg;
+    metrics_collect_end(meeting->m, meeting);
+    meeting->had_left_at_end = atomic_load(&meeting->has_left);
+    stopper_stop(&meeting->has_ended);
+}
+
+/* Who ends a collector may free what it looks at. Meanwhile counting goes on. */
+static void test_end_waits_for_a_scrape(void **state)
+{
+    (void)state;
+    struct meeting meeting = {.m = metrics_new()};
+    struct thread renderer = {0}, ender = {0};
+    struct metric_family *f = metrics_counter(meeting.m, "x_total", "h", "");
+    stopper_init(&meeting.is_inside);
+    stopper_init(&meeting.may_leave);
+    stopper_init(&meeting.has_ended);
+    metrics_collect(meeting.m, meet, &meeting);
+    thread_start(&renderer, "renderer", render, &meeting);
+    (void)stopper_wait_ms(&meeting.is_inside, -1);
+    thread_start(&ender, "ender", end, &meeting);
+    metric_add(f, NULL, 1);
+    assert_false(stopper_wait_ms(&meeting.has_ended, 100));
+    stopper_stop(&meeting.may_leave);
+    thread_join(&ender);
+    thread_join(&renderer);
+    assert_true(meeting.had_left_at_end);
+    expect(meeting.m, "# HELP x_total h\n# TYPE x_total counter\nx_total 1\n");
+    stopper_fini(&meeting.is_inside);
+    stopper_fini(&meeting.may_leave);
+    stopper_fini(&meeting.has_ended);
+    metrics_free(meeting.m);
 }
 
 enum { THREADS = 4, ROUNDS = 2000 };
@@ -216,9 +391,16 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything),     cmocka_unit_test(test_escapes),
-        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_remove),
-        cmocka_unit_test(test_twice_and_null), cmocka_unit_test(test_series_limit),
+        cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_remove),
+        cmocka_unit_test(test_twice_and_null),
+        cmocka_unit_test(test_series_limit),
+        cmocka_unit_test(test_collected),
+        cmocka_unit_test(test_several_collectors),
+        cmocka_unit_test(test_a_collector_that_emits_too_much),
+        cmocka_unit_test(test_end_waits_for_a_scrape),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/metrics.h"
 #include "base/thread.h"
 #include "base/workqueue.h"
 
@@ -14,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -35,7 +38,11 @@ static void test_no_duplicates_and_order(void **state)
     workqueue_add(q, STR("b"));
     workqueue_add(q, STR("a"));
     assert_int_equal(workqueue_depth(q), 2);
+    assert_false(workqueue_is_working(q, STR("a")));
     expect_key(q, "a");
+    assert_true(workqueue_is_working(q, STR("a")));
+    assert_false(workqueue_is_working(q, STR("b")));
+    assert_false(workqueue_is_working(q, STR("unknown")));
     /* added while it is worked on: comes again only after done */
     workqueue_add(q, STR("a"));
     workqueue_add(q, STR("a"));
@@ -43,11 +50,128 @@ static void test_no_duplicates_and_order(void **state)
     assert_int_equal(workqueue_depth(q), 0);
     workqueue_done(q, STR("b"));
     workqueue_done(q, STR("a"));
+    assert_false(workqueue_is_working(q, STR("a")));
     assert_int_equal(workqueue_depth(q), 1);
     expect_key(q, "a");
     workqueue_done(q, STR("a"));
     assert_int_equal(workqueue_depth(q), 0);
     q = workqueue_free(q);
+}
+
+static const struct workqueue_name names[] = {{"a/", "first"}, {"b/", "second"}};
+
+/* The value of a series: metric is all before the blank. */
+static double measured(struct metrics *m, const char *metric)
+{
+    struct buf out BERTH_CLEANUP(buf_fini) = BUF_INIT(1 << 20);
+    char line[200];
+    (void)snprintf(line, sizeof line, "\n%s ", metric);
+    metrics_render(m, &out);
+    const char *found = strstr(buf_cstr(&out), line);
+    if (found == NULL)
+        fail_msg("no %s in\n%s", metric, buf_cstr(&out));
+    return found != NULL ? strtod(found + strlen(line), NULL) : -1;
+}
+
+#define FIRST  "{name=\"first\",controller=\"first\"}"
+#define SECOND "{name=\"second\",controller=\"second\"}"
+
+static void test_measures(void **state)
+{
+    (void)state;
+    struct metrics *m = metrics_new();
+    struct workqueue *q = workqueue_new();
+    workqueue_measure(q, m, names, ARRAY_SIZE(names));
+    assert_true(measured(m, "workqueue_depth" FIRST) == 0);
+    assert_true(measured(m, "workqueue_adds_total" SECOND) == 0);
+    workqueue_add(q, STR("a/1"));
+    workqueue_add(q, STR("a/1"));
+    workqueue_add(q, STR("b/1"));
+    workqueue_add(q, STR("else")); /* no prefix of ours: the last name */
+    assert_true(measured(m, "workqueue_depth" FIRST) == 1);
+    assert_true(measured(m, "workqueue_depth" SECOND) == 2);
+    assert_true(measured(m, "workqueue_adds_total" FIRST) == 1);
+    assert_true(measured(m, "workqueue_adds_total" SECOND) == 2);
+    expect_key(q, "a/1");
+    expect_key(q, "b/1");
+    /* one that is being worked on: waits for the same again, once */
+    workqueue_add(q, STR("a/1"));
+    workqueue_add(q, STR("a/1"));
+    assert_true(measured(m, "workqueue_depth" FIRST) == 1);
+    assert_true(measured(m, "workqueue_adds_total" FIRST) == 2);
+    assert_true(measured(m, "workqueue_queue_duration_seconds_count" FIRST) == 1);
+    assert_true(measured(m, "workqueue_queue_duration_seconds_count" SECOND) == 1);
+    workqueue_done(q, STR("a/1"));
+    assert_true(measured(m, "workqueue_work_duration_seconds_count" FIRST) == 1);
+    assert_true(measured(m, "workqueue_depth" FIRST) == 1);
+    assert_true(measured(m, "workqueue_adds_total" FIRST) == 2);
+    expect_key(q, "else");
+    expect_key(q, "a/1");
+    assert_true(measured(m, "workqueue_depth" FIRST) == 0);
+    assert_true(measured(m, "workqueue_depth" SECOND) == 0);
+    workqueue_done(q, STR("else"));
+    workqueue_done(q, STR("b/1"));
+    workqueue_done(q, STR("a/1"));
+    assert_true(measured(m, "workqueue_work_duration_seconds_count" FIRST) == 2);
+    assert_true(measured(m, "workqueue_work_duration_seconds_count" SECOND) == 2);
+    q = workqueue_free(q);
+    struct buf out BERTH_CLEANUP(buf_fini) = BUF_INIT(1 << 20);
+    metrics_render(m, &out);
+    assert_null(strstr(buf_cstr(&out), "workqueue_depth"));
+    metrics_free(m);
+}
+
+static void test_measures_of_later_keys(void **state)
+{
+    (void)state;
+    struct metrics *m = metrics_new();
+    struct workqueue *q = workqueue_new();
+    workqueue_measure(q, m, names, ARRAY_SIZE(names));
+    workqueue_add_failed(q, STR("a/1"));
+    workqueue_add_after(q, STR("b/1"), 100000);
+    workqueue_add_after(q, STR("b/1"), 200000); /* changes nothing */
+    workqueue_add_after(q, STR("b/1"), 90000);
+    workqueue_add_after(q, STR("b/2"), 0); /* now is not later */
+    assert_true(measured(m, "workqueue_retries_total" FIRST) == 1);
+    assert_true(measured(m, "workqueue_retries_total" SECOND) == 2);
+    /* who waits for a date is not in the queue yet */
+    assert_true(measured(m, "workqueue_depth" SECOND) == 1);
+    expect_key(q, "b/2");
+    expect_key(q, "a/1");
+    assert_true(measured(m, "workqueue_adds_total" FIRST) == 1);
+    q = workqueue_free(q);
+    metrics_free(m);
+}
+
+static void test_measures_of_who_hangs(void **state)
+{
+    (void)state;
+    struct metrics *m = metrics_new();
+    struct workqueue *q = workqueue_new();
+    workqueue_measure(q, m, names, ARRAY_SIZE(names));
+    struct stopper never;
+    stopper_init(&never);
+    for (int i = 0; i < 3; i++) {
+        static const char *const keys[] = {"a/1", "a/2", "a/3"};
+        workqueue_add(q, str_from(keys[i]));
+        expect_key(q, keys[i]);
+        while (measured(m, "workqueue_longest_running_processor_seconds" FIRST) < 0.02 * (i + 1))
+            (void)stopper_wait_ms(&never, 1);
+    }
+    double longest = measured(m, "workqueue_longest_running_processor_seconds" FIRST);
+    double all = measured(m, "workqueue_unfinished_work_seconds" FIRST);
+    assert_true(longest >= 0.06 && all >= longest + 0.03 && all <= 3 * longest);
+    assert_true(measured(m, "workqueue_unfinished_work_seconds" SECOND) == 0);
+    workqueue_done(q, STR("a/2"));
+    workqueue_done(q, STR("a/1"));
+    assert_true(measured(m, "workqueue_longest_running_processor_seconds" FIRST) >= 0.01);
+    assert_true(measured(m, "workqueue_work_duration_seconds_sum" FIRST) >= 0.09);
+    workqueue_done(q, STR("a/3"));
+    assert_true(measured(m, "workqueue_unfinished_work_seconds" FIRST) == 0);
+    assert_true(measured(m, "workqueue_longest_running_processor_seconds" FIRST) == 0);
+    stopper_fini(&never);
+    q = workqueue_free(q);
+    metrics_free(m);
 }
 
 static void test_dates_come_in_order(void **state)
@@ -184,6 +308,7 @@ static void test_log_lines_are_json(void **state)
     struct log *lg = log_new(fds[1], LOG_INFO);
     log_debug(lg, "not shown");
     log_info(lg, "hello", KV("s", STR("a\"\\\n\x01\xff")), KV_INT("n", -5), KV_BOOL("b", true),
+             KV_TEXT("t", "text"), KV_TEXT("empty", ""), KV_TEXT("absent", NULL),
              KV("none", STR_NULL));
     log_info(NULL, "nowhere");
     lg = log_free(lg);
@@ -195,7 +320,7 @@ static void test_log_lines_are_json(void **state)
     line[n] = '\0';
     const char *want =
         "\"level\":\"info\",\"msg\":\"hello\",\"s\":\"a\\\"\\\\\\n\\u0001?\",\"n\":-5,"
-        "\"b\":true,\"none\":null}\n";
+        "\"b\":true,\"t\":\"text\",\"none\":null}\n";
     assert_non_null(strstr(line, want));
     assert_int_equal(strncmp(line, "{\"ts\":\"20", 9), 0);
     assert_string_equal(strchr(line, '\n'), "\n");
@@ -208,6 +333,9 @@ static void test_log_lines_are_json(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_measures),
+        cmocka_unit_test(test_measures_of_later_keys),
+        cmocka_unit_test(test_measures_of_who_hangs),
         cmocka_unit_test(test_no_duplicates_and_order),
         cmocka_unit_test(test_dates_come_in_order),
         cmocka_unit_test(test_backoff_doubles_until_forgotten),
