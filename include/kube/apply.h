@@ -18,8 +18,9 @@ struct kube_object;
  *
  * The API server does not compare metadata.uid when the status of a custom resource is applied
  * (1.36), so resourceVersion is applied too; where it is old, the object is read and, if it still
- * is the same one, the status applied again. KUBE_CONFLICT: another object has the name now, or
- * it changes all the time; KUBE_NOT_FOUND: it is gone. */
+ * is the same one with the status that obj has, the status applied again. KUBE_CONFLICT: another
+ * object has the name now, its status is another one (read again, decide again), or it changes all
+ * the time; KUBE_NOT_FOUND: it is gone. */
 enum kube_result kube_apply_status(struct kube_client *c, const struct kube_resource *r,
                                    const struct kube_object *obj, const char *field_manager,
                                    struct str status, struct kube_object **ret,

@@ -63,7 +63,8 @@ struct kube_config {
 
     struct str client_cert_pem; /* absent: none */
     struct secret *client_key_pem;
-    struct secret *token;  /* NULL: none */
+    struct str client_cert_file, client_key_file; /* absent, or the file: as ca_file */
+    struct secret *token;                         /* NULL: none */
     struct str token_file; /* absent: none; wins over token, which serves until it can be read */
     const struct kube_exec *exec;      /* NULL: none; used where there is no token */
     const struct http_header *headers; /* impersonation */

@@ -9,6 +9,8 @@
  * KUBE_EVENT_BURST calls go out, then one per KUBE_EVENT_REFILL_MS; the count of a series keeps
  * what was held back. Events of cluster-scoped objects are in namespace "default", as the API
  * server wants it.
+ *
+ * Permissions: create and patch of events in these namespaces.
  */
 #pragma once
 
@@ -18,6 +20,7 @@
 #include <stdint.h>
 
 struct clock;
+struct err;
 struct kube_client;
 struct kube_object;
 struct kube_recorder;
@@ -29,7 +32,8 @@ enum {
     KUBE_EVENT_BURST = 25,
     KUBE_EVENT_REFILL_MS = 5 * 60 * 1000,
     KUBE_EVENT_QUEUE_MAX = 1000,
-    KUBE_EVENT_STOP_MS = 1000
+    KUBE_EVENT_STOP_MS = 1000,
+    KUBE_EVENT_ERROR_REPEAT_MS = 60 * 1000
 };
 
 enum kube_event_type { KUBE_EVENT_NORMAL, KUBE_EVENT_WARNING };
@@ -40,6 +44,10 @@ struct kube_recorder_options {
     const char *reporting_instance;   /* the pod's name; at most 128 bytes */
     const struct clock *clock;        /* NULL: clock_system() */
     struct metrics *metrics;          /* NULL: none */
+    /* An event was given up, to be logged: the first of a row, then when reason or class change,
+     * then every KUBE_EVENT_ERROR_REPEAT_MS. On the recorder's thread. May be NULL. */
+    void (*on_error)(void *arg, const struct err *e);
+    void *arg;
 };
 
 /* Starts its thread. */

@@ -44,6 +44,7 @@ struct kube_informer_options {
     void (*on_error)(void *arg, const struct err *e);
     void *arg;
     int64_t backoff_min_ms; /* 0: 800; a test sets 1 */
+    int64_t idle_ms; /* a watch that is silent for so long is dead; 0: 130 s; a test sets less */
 };
 
 struct kube_informer *kube_informer_new(const struct kube_informer_options *o) BERTH_NODISCARD;

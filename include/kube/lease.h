@@ -73,7 +73,7 @@ struct kube_lease_options {
      * view is valid during the call. */
     void (*on_new_holder)(void *arg, struct str holder);
     /* A failure that is being retried, to be logged: the first of a row, then when reason or class
-     * change, then every KUBE_LEASE_ERROR_REPEAT_MS. */
+     * change or something else is denied, then every KUBE_LEASE_ERROR_REPEAT_MS. */
     void (*on_error)(void *arg, const struct err *e);
     void *arg;
 };

@@ -30,8 +30,8 @@ enum {
 };
 
 /* From an object's JSON text, which is copied where needed. Fails (ERR_INVALID) only where not
- * even a metadata.name can be found: else what is wrong gives an undecodable object. The new
- * object has one reference. */
+ * even a metadata.name can be found, or (ERR_RETRY) memory is out: else what is wrong gives an
+ * undecodable object. The new object has one reference. */
 bool kube_object_parse(struct str text, struct kube_object **ret, struct err *e) BERTH_NODISCARD;
 
 /* Returns o (NULL gives NULL). */
@@ -39,8 +39,12 @@ struct kube_object *kube_object_ref(const struct kube_object *o);
 /* Returns NULL. */
 struct kube_object *kube_object_unref(struct kube_object *o);
 BERTH_DEFINE_CLEANUP(struct kube_object *, kube_object_unref);
+/* The same object for keeping: it shares everything with o but the tree of its JSON, which is many
+ * times the size of the text and is made anew where it is asked for. One reference. */
+struct kube_object *kube_object_packed(const struct kube_object *o) BERTH_NODISCARD;
 
-/* The whole object; NULL (absent) where it is undecodable. */
+/* The whole object; NULL (absent) where it is undecodable. Parsed at the first call, and kept until
+ * o goes. */
 const struct json *kube_object_json(const struct kube_object *o);
 /* NULL where it is decodable; else why not, for people. */
 const char *kube_object_undecodable(const struct kube_object *o);

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "json/json.h"
 #include "json/write.h"
 #include "kube/object.h"
 #include "object_priv.h"
@@ -53,6 +54,12 @@ static enum kube_result apply_at(struct kube_client *c, const struct kube_resour
     return kube_patch(c, &p, ret, e);
 }
 
+static bool is_same_status(const struct kube_object *a, const struct kube_object *b)
+{
+    return json_equal(json_get(kube_object_json(a), "status"),
+                      json_get(kube_object_json(b), "status"));
+}
+
 enum kube_result kube_apply_status(struct kube_client *c, const struct kube_resource *r,
                                    const struct kube_object *obj, const char *field_manager,
                                    struct str status, struct kube_object **ret, struct err *e)
@@ -66,14 +73,16 @@ enum kube_result kube_apply_status(struct kube_client *c, const struct kube_reso
             return got;
         /* a custom resource's status strategy takes metadata from the stored object before the
          * uid would be compared, so only the resourceVersion protects another object under the
-         * name; that it is old is no reason to fail as long as the object is the same */
+         * name; that it is old is no reason to fail as long as the object is the same. Its status
+         * has to be the same too: one that was decided from an older one may lack what this process
+         * (whose answer was lost) or the leader before it wrote, such as ownership. */
         struct kube_object *now = NULL;
         got = kube_get(c, r, namespace_of(r, obj), kube_object_name(obj).ptr, &now, e);
         if (got != KUBE_OK)
             return got;
         kube_object_unref(at);
         at = now;
-        if (!str_eq(kube_object_uid(now), kube_object_uid(obj)))
+        if (!str_eq(kube_object_uid(now), kube_object_uid(obj)) || !is_same_status(now, obj))
             return KUBE_CONFLICT;
     }
 }

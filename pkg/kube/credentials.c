@@ -33,7 +33,8 @@ struct kube_cred {
     struct secret *client_key_pem;
     uint64_t tls_generation;
     int64_t expires_unix_ms; /* 0: does not say */
-    struct file_mark token_mark, ca_mark;
+    bool has_plugin_certificate;
+    struct file_mark token_mark, ca_mark, cert_mark, key_mark;
 };
 
 struct kube_credentials {
@@ -185,23 +186,48 @@ static bool load_exec(struct kube_credentials *s, struct kube_cred *c, struct er
                        "credential plug-in %s gave a token that cannot be sent in a header",
                        s->config->exec->command);
     if (x.client_cert_pem) {
+        c->has_plugin_certificate = true;
         c->client_cert_pem = TAKE(x.client_cert_pem);
         c->client_key_pem = TAKE(x.client_key_pem);
     }
     return true;
 }
 
+/* The content of a file into text; where there is none or it cannot be read, what we have. */
+static struct str load_pem(const struct kube_credentials *s, struct str path, struct file_mark *m,
+                           struct str have, struct buf *text)
+{
+    struct err ignored = ERR_INIT;
+    if (str_is_null(path) || !file_load(path.ptr, m, clock_mono_ms(s->clock), text, &ignored) ||
+        str_is_empty(buf_str(text)))
+        return have;
+    return buf_str(text);
+}
+
 static void load_ca(struct kube_credentials *s, const struct kube_cred *old, struct kube_cred *c)
 {
     const struct kube_config *cfg = s->config;
     struct buf text BERTH_CLEANUP(buf_fini) = BUF_INIT(KUBE_PEM_MAX_BYTES);
-    struct err ignored = ERR_INIT; /* a CA that cannot be read again is the one that we have */
-    struct str pem = old ? str_from(old->ca_pem) : cfg->ca_pem;
-    if (!str_is_null(cfg->ca_file) &&
-        file_load(cfg->ca_file.ptr, &c->ca_mark, clock_mono_ms(s->clock), &text, &ignored) &&
-        !str_is_empty(buf_str(&text)))
-        pem = buf_str(&text);
-    c->ca_pem = str_dup_or_null(pem);
+    struct str have = old ? str_from(old->ca_pem) : cfg->ca_pem;
+    c->ca_pem = str_dup_or_null(load_pem(s, cfg->ca_file, &c->ca_mark, have, &text));
+}
+
+/* Certificate and key are two files: read between the two writes of a rotation they do not belong
+ * together, the next connection fails, and the call after that reads both again. */
+static void load_certificate(struct kube_credentials *s, const struct kube_cred *old,
+                             struct kube_cred *c)
+{
+    const struct kube_config *cfg = s->config;
+    struct buf cert BERTH_CLEANUP(buf_fini) = BUF_INIT(KUBE_PEM_MAX_BYTES);
+    struct buf key BERTH_CLEANUP(buf_fini) = BUF_INIT(KUBE_PEM_MAX_BYTES);
+    bool has_old = old && old->client_key_pem && !old->has_plugin_certificate;
+    struct str have_cert = has_old ? str_from(old->client_cert_pem) : cfg->client_cert_pem;
+    struct str have_key = secret_reveal(has_old ? old->client_key_pem : cfg->client_key_pem);
+    c->client_cert_pem =
+        str_dup_or_null(load_pem(s, cfg->client_cert_file, &c->cert_mark, have_cert, &cert));
+    c->client_key_pem = secret_new(load_pem(s, cfg->client_key_file, &c->key_mark, have_key, &key));
+    if (key.ptr)
+        crypto_wipe(key.ptr, key.len);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -209,8 +235,21 @@ static bool same_text(const char *a, const char *b)
     return str_eq(str_from(a), str_from(b));
 }
 
-static bool load(struct kube_credentials *s, const struct kube_cred *old, struct kube_cred *c,
-                 struct err *e)
+/* What the plug-in said still serves: only a file has changed. */
+static void keep_exec(const struct kube_cred *old, struct kube_cred *c)
+{
+    c->expires_unix_ms = old->expires_unix_ms;
+    if (old->authorization)
+        c->authorization = secret_new(secret_reveal(old->authorization));
+    if (old->has_plugin_certificate) {
+        c->has_plugin_certificate = true;
+        c->client_cert_pem = str_dup_or_null(str_from(old->client_cert_pem));
+        c->client_key_pem = secret_new(secret_reveal(old->client_key_pem));
+    }
+}
+
+static bool load(struct kube_credentials *s, const struct kube_cred *old, bool must_ask,
+                 struct kube_cred *c, struct err *e)
 {
     const struct kube_config *cfg = s->config;
     load_ca(s, old, c);
@@ -222,13 +261,13 @@ static bool load(struct kube_credentials *s, const struct kube_cred *old, struct
         if (!c->authorization)
             return err_set(e, ERR_CREDENTIALS, "Token",
                            "the token of the kubeconfig cannot be sent in a header");
+    } else if (cfg->exec && !must_ask) {
+        keep_exec(old, c);
     } else if (cfg->exec && !load_exec(s, c, e)) {
         return false;
     }
-    if (!c->client_cert_pem && cfg->client_key_pem) {
-        c->client_cert_pem = str_dup_or_null(cfg->client_cert_pem);
-        c->client_key_pem = secret_new(secret_reveal(cfg->client_key_pem));
-    }
+    if (!c->client_cert_pem && cfg->client_key_pem)
+        load_certificate(s, old, c);
     bool is_same_tls = old && same_text(old->ca_pem, c->ca_pem) &&
                        same_text(old->client_cert_pem, c->client_cert_pem) &&
                        str_eq(kube_cred_view(old).client_key_pem, kube_cred_view(c).client_key_pem);
@@ -243,6 +282,17 @@ static bool uses_plugin(const struct kube_config *cfg)
     return cfg->exec && !cfg->token && str_is_null(cfg->token_file);
 }
 
+static bool has_expired(const struct kube_credentials *s, const struct kube_cred *c)
+{
+    return c->expires_unix_ms > 0 && clock_unix_ms(s->clock) >= c->expires_unix_ms;
+}
+
+static bool is_file_stale(const struct kube_credentials *s, struct str path,
+                          const struct file_mark *m)
+{
+    return !str_is_null(path) && file_has_changed(path.ptr, m, clock_mono_ms(s->clock));
+}
+
 /* STALE: a better one may be had, but this one still serves. */
 enum freshness { FRESH, STALE, UNUSABLE };
 
@@ -251,15 +301,13 @@ static enum freshness judge(const struct kube_credentials *s, const struct kube_
     const struct kube_config *cfg = s->config;
     if (c == NULL)
         return UNUSABLE;
-    if (uses_plugin(cfg)) {
-        bool has_expired = c->expires_unix_ms > 0 && clock_unix_ms(s->clock) >= c->expires_unix_ms;
-        return has_expired ? UNUSABLE : FRESH;
-    }
-    int64_t now_mono_ms = clock_mono_ms(s->clock);
-    bool is_stale = (!str_is_null(cfg->token_file) &&
-                     file_has_changed(cfg->token_file.ptr, &c->token_mark, now_mono_ms)) ||
-                    (!str_is_null(cfg->ca_file) &&
-                     file_has_changed(cfg->ca_file.ptr, &c->ca_mark, now_mono_ms));
+    if (uses_plugin(cfg) && has_expired(s, c))
+        return UNUSABLE;
+    bool is_stale =
+        is_file_stale(s, cfg->token_file, &c->token_mark) ||
+        is_file_stale(s, cfg->ca_file, &c->ca_mark) ||
+        (!c->has_plugin_certificate && (is_file_stale(s, cfg->client_cert_file, &c->cert_mark) ||
+                                        is_file_stale(s, cfg->client_key_file, &c->key_mark)));
     return is_stale ? STALE : FRESH;
 }
 
@@ -269,10 +317,11 @@ static bool refresh_locked(struct kube_credentials *s, struct err *e)
     struct kube_cred *next = mem_alloc(sizeof(*next));
     struct kube_cred *old = s->current; /* stays: only the refreshing thread replaces it */
     struct err why = ERR_INIT;
+    bool must_ask = old == NULL || s->is_refused || has_expired(s, old);
     atomic_init(&next->refs, 1);
     s->is_refreshing = true;
     (void)pthread_mutex_unlock(&s->mutex);
-    bool is_loaded = load(s, old, next, &why);
+    bool is_loaded = load(s, old, must_ask, next, &why);
     (void)pthread_mutex_lock(&s->mutex);
     s->is_refreshing = false;
     s->refreshes++;

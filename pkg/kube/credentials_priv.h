@@ -3,9 +3,10 @@
  * The credentials of a client as they are now: tokens that rotate, plug-ins that are asked again.
  *
  * A snapshot (struct kube_cred) is immutable and counted. kube_credentials_get() gives the newest,
- * refreshing it where it is due: a token file and the CA file when their stat() changes and at
- * least once a minute, a plug-in's answer when it expires. One thread refreshes while others that
- * have a valid snapshot go on with it. No lock is held while a file is read or a plug-in runs.
+ * refreshing it where it is due: files (token, CA, client certificate and its key) when their
+ * stat() changes and at least once a minute, a plug-in's answer when it expires. One thread
+ * refreshes while others that have a valid snapshot go on with it. No lock is held while a file is
+ * read or a plug-in runs.
  */
 #pragma once
 

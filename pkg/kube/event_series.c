@@ -24,11 +24,11 @@ struct event_table {
 /* The note: at most what the server takes, and text in any case. */
 static struct str copy_note(struct arena *a, struct str note)
 {
-    char *text = arena_alloc(a, KUBE_EVENT_NOTE_MAX_BYTES + 1);
     bool is_utf8 = str_is_utf8(note);
     struct str cut = str_cut_utf8(note, KUBE_EVENT_NOTE_MAX_BYTES);
     if (!is_utf8 && cut.len > KUBE_EVENT_NOTE_MAX_BYTES)
         cut.len = KUBE_EVENT_NOTE_MAX_BYTES;
+    char *text = arena_alloc(a, cut.len + 1); /* a thousand of them may be kept for minutes */
     for (size_t i = 0; i < cut.len; i++)
         text[i] = !is_utf8 && (unsigned char)cut.ptr[i] >= 0x80 ? '?' : cut.ptr[i];
     return str_n(text, cut.len);

@@ -14,6 +14,7 @@
 #include "event_series_priv.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 enum {
     SEND_TIMEOUT_MS = 3000,
@@ -39,7 +40,11 @@ struct kube_recorder {
     bool is_stopping;
     int64_t stop_mono_ms; /* by clock_system(): when the flush is over */
 
-    struct event_table *table; /* the recorder's thread alone */
+    struct event_table *table; /* from here on: the recorder's thread alone */
+    void (*on_error)(void *arg, const struct err *e);
+    void *arg;
+    struct err error; /* that was reported last; clear after one that went well */
+    int64_t error_mono_ms;
 };
 
 static void count_dropped(struct kube_recorder *rec, const char *cause)
@@ -154,14 +159,29 @@ static enum kube_result patch(struct kube_recorder *rec, struct event_series *s,
     return kube_client_patch(rec->client, &p, send_timeout_ms(rec), NULL, e);
 }
 
+static void report_error(struct kube_recorder *rec, const struct err *e)
+{
+    int64_t now_mono_ms = clock_mono_ms(rec->clock);
+    bool is_new = e->cls != rec->error.cls || strcmp(e->reason, rec->error.reason) != 0 ||
+                  now_mono_ms - rec->error_mono_ms >= KUBE_EVENT_ERROR_REPEAT_MS;
+    if (!err_is_set(e) || !is_new)
+        return;
+    rec->error = *e;
+    rec->error_mono_ms = now_mono_ms;
+    if (rec->on_error)
+        rec->on_error(rec->arg, e);
+}
+
 static void send(struct kube_recorder *rec, struct event_series *s)
 {
     int64_t delay_ms = RETRY_DELAY_MS;
+    struct err e = ERR_INIT;
     for (int i = 0; i < SEND_ATTEMPTS; i++) {
-        struct err e = ERR_INIT;
+        err_clear(&e);
         enum kube_result got = s->sent_count == 0 ? create(rec, s, &e) : patch(rec, s, &e);
         if (got == KUBE_OK) {
             s->sent_count = s->count;
+            err_clear(&rec->error);
             metric_add(rec->sent, NULL, 1.0);
             return;
         }
@@ -178,6 +198,7 @@ static void send(struct kube_recorder *rec, struct event_series *s)
         delay_ms *= 2;
     }
     count_dropped(rec, "failed");
+    report_error(rec, &e);
 }
 
 static void handle(struct kube_recorder *rec, struct event *ev)
@@ -223,6 +244,8 @@ struct kube_recorder *kube_recorder_new(const struct kube_recorder_options *o)
     rec->clock = o->clock ? o->clock : clock_system();
     rec->controller = mem_strdup(o->reporting_controller);
     rec->instance = mem_strdup(o->reporting_instance);
+    rec->on_error = o->on_error;
+    rec->arg = o->arg;
     rec->tail = &rec->head;
     rec->table = kube_event_table_new();
     (void)pthread_mutex_init(&rec->mutex, NULL);
@@ -233,6 +256,9 @@ struct kube_recorder *kube_recorder_new(const struct kube_recorder_options *o)
         rec->dropped = metrics_counter(
             o->metrics, "berth_events_dropped_total",
             "Events not sent: the queue was full, the rate too high, or sending failed.", "cause");
+        static const char *const causes[] = {"queue", "rate", "failed"};
+        for (size_t i = 0; i < ARRAY_SIZE(causes); i++) /* so that the first one is a rise */
+            metric_add(rec->dropped, &causes[i], 0);
     }
     thread_start(&rec->thread, "events", run, rec);
     return rec;

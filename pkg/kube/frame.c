@@ -70,6 +70,13 @@ static void keep(struct frame_decoder *d, struct str part)
         buf_append(&d->line, part);
 }
 
+/* A line without its end is worse than none. */
+static bool has_memory(struct frame_decoder *d)
+{
+    d->is_out_of_memory = !buf_ok(&d->line);
+    return !d->is_out_of_memory;
+}
+
 bool kube_frame_decoder_feed(struct frame_decoder *d, struct str data,
                              bool (*on_frame)(void *arg, const struct frame *f), void *arg)
 {
@@ -84,6 +91,8 @@ bool kube_frame_decoder_feed(struct frame_decoder *d, struct str data,
             continue;
         }
         keep(d, part);
+        if (!has_memory(d))
+            return false;
         if (!newline)
             return true;
         bool goes_on = emit(buf_str(&d->line), d->is_cut, on_frame, arg);

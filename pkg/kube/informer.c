@@ -28,7 +28,7 @@ static const char *kind_of(const struct kube_informer *i)
 
 void kube_informer_report(struct kube_informer *i, const struct err *e)
 {
-    metric_add(i->errors, (const char *[]){kind_of(i), e->reason}, 1.0);
+    metric_add(i->errors, (const char *[]){kind_of(i), err_class_name(e->cls)}, 1.0);
     if (i->o.on_error)
         i->o.on_error(i->o.arg, e);
 }
@@ -172,7 +172,9 @@ static void declare_metrics(struct kube_informer *i, struct metrics *m)
     i->watches = metrics_counter(m, "berth_informer_watches_total", "Watches started.", "kind");
     i->errors = metrics_counter(m, "berth_informer_errors_total",
                                 "Failures of lists and watches, and objects that cannot be read.",
-                                "kind,reason");
+                                "kind,class");
+    /* so that the first one is a rise */
+    metric_add(i->errors, (const char *[]){kind_of(i), err_class_name(ERR_RETRY)}, 0);
 }
 
 struct kube_informer *kube_informer_new(const struct kube_informer_options *o)

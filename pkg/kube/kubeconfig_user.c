@@ -24,8 +24,9 @@ static bool read_certificate(const struct kubeconfig_entry *user, struct kube_co
                              struct err *e)
 {
     struct str key;
-    if (!kube_kubeconfig_data(user, "client-certificate", c, &c->client_cert_pem, NULL, e) ||
-        !kube_kubeconfig_data(user, "client-key", c, &key, NULL, e))
+    if (!kube_kubeconfig_data(user, "client-certificate", c, &c->client_cert_pem,
+                              &c->client_cert_file, e) ||
+        !kube_kubeconfig_data(user, "client-key", c, &key, &c->client_key_file, e))
         return false;
     if (str_is_null(key) != str_is_null(c->client_cert_pem))
         return err_set(e, ERR_INVALID, "InvalidConfig",

@@ -65,8 +65,10 @@ static void report_holder(struct kube_lease *l)
 static void report_error(struct kube_lease *l, const struct err *e)
 {
     int64_t now = now_ms(l);
+    /* who was given one right and lacks the next one wants to know; other messages may vary */
+    bool is_other_denial = e->cls == ERR_DENIED && strcmp(e->msg, l->error.msg) != 0;
     bool is_new = e->cls != l->error.cls || strcmp(e->reason, l->error.reason) != 0 ||
-                  now - l->error_ms >= KUBE_LEASE_ERROR_REPEAT_MS;
+                  is_other_denial || now - l->error_ms >= KUBE_LEASE_ERROR_REPEAT_MS;
     if (e->cls == ERR_CANCELLED || !is_new)
         return;
     l->error = *e;

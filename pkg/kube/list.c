@@ -64,7 +64,9 @@ static bool fetch(struct kube_client *c, const struct client_request *rq,
     return true;
 }
 
-static void read_items(struct str items, const struct kube_resource *r, struct kube_page *ret)
+/* False where memory is out: a page without an object would say that it does not exist. */
+static bool read_items(struct str items, const struct kube_resource *r, struct kube_page *ret,
+                       struct err *e)
 {
     size_t at = 0, cap = 0;
     struct str text;
@@ -72,6 +74,10 @@ static void read_items(struct str items, const struct kube_resource *r, struct k
         struct kube_object *o = NULL;
         struct err why = ERR_INIT;
         if (!kube_object_parse(text, &o, &why)) {
+            if (why.cls == ERR_RETRY) {
+                *e = why;
+                return false;
+            }
             ret->unnamed++;
             continue;
         }
@@ -82,6 +88,7 @@ static void read_items(struct str items, const struct kube_resource *r, struct k
         }
         ret->objects.items[ret->objects.count++] = o;
     }
+    return true;
 }
 
 static bool read_page(struct str text, const struct kube_resource *r, const char *what,
@@ -98,8 +105,10 @@ static bool read_page(struct str text, const struct kube_resource *r, const char
         return err_set(e, ERR_INVALID, "NoList", "%s: the list has no resourceVersion", what);
     ret->resource_version = mem_dup(version.ptr, version.len);
     ret->continue_token = mem_dup(token.ptr ? token.ptr : "", token.len);
-    read_items(top[1], r, ret);
-    return true;
+    if (read_items(top[1], r, ret, e))
+        return true;
+    kube_page_fini(ret);
+    return err_wrap(e, "%s", what);
 }
 
 enum kube_result kube_client_list_page(struct kube_client *c, const struct kube_list_options *o,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Immutable, counted snapshots of objects; see kube/object.h.
+ * Immutable, counted snapshots of objects; see kube/object.h. A tree of JSON takes six times the
+ * memory of its text, so what is kept for long is the text, and each who reads it has a tree of his
+ * own for as long as he holds his object.
  */
 #include "kube/object.h"
 
@@ -15,15 +17,24 @@
 #include <assert.h>
 #include <stdatomic.h>
 
-struct kube_object {
+/* What was received: shared by all kube_objects of it, immutable and counted. One allocation, so
+ * that ten thousand of them are no ten thousand trees. */
+struct content {
     atomic_uint refs;
-    struct json_doc *doc;    /* NULL: undecodable */
-    struct arena arena;      /* strings of an undecodable object, and what is cut */
     const char *undecodable; /* why; NULL where it is decodable */
     struct str api_version, kind, namespace, name, uid, resource_version;
     int64_t generation;
     int64_t created_unix_ms;
     bool is_deleting;
+    struct str text;    /* JSON without what is cut; absent where it is undecodable */
+    struct arena arena; /* what is set later (kube_object_default_type()) */
+    char bytes[];       /* behind all these strings */
+};
+
+struct kube_object {
+    atomic_uint refs;
+    struct content *content;
+    _Atomic(struct json_doc *) doc; /* NULL: not asked for yet, or undecodable */
 };
 
 static struct str str_or_empty(struct str s)
@@ -36,34 +47,29 @@ static struct str member_str(const struct json *v, const char *key)
     return str_or_empty(json_str_or_null(json_get(v, key)));
 }
 
-static bool read_decoded(struct kube_object *o, struct err *e)
+static void read_decoded(const struct json *root, struct content *c)
 {
-    const struct json *root = json_root(o->doc);
     const struct json *meta = json_get(root, "metadata");
-    o->api_version = member_str(root, "apiVersion");
-    o->kind = member_str(root, "kind");
-    o->namespace = member_str(meta, "namespace");
-    o->name = member_str(meta, "name");
-    o->uid = member_str(meta, "uid");
-    o->resource_version = member_str(meta, "resourceVersion");
-    o->generation = json_i64_or(json_get(meta, "generation"), 0);
-    o->is_deleting = !json_is_null(json_get(meta, "deletionTimestamp"));
+    c->api_version = member_str(root, "apiVersion");
+    c->kind = member_str(root, "kind");
+    c->namespace = member_str(meta, "namespace");
+    c->name = member_str(meta, "name");
+    c->uid = member_str(meta, "uid");
+    c->resource_version = member_str(meta, "resourceVersion");
+    c->generation = json_i64_or(json_get(meta, "generation"), 0);
+    c->is_deleting = !json_is_null(json_get(meta, "deletionTimestamp"));
     struct str created = member_str(meta, "creationTimestamp");
-    if (!clock_parse_rfc3339(created, &o->created_unix_ms))
-        o->created_unix_ms = 0;
-    if (str_is_empty(o->name))
-        return err_set(e, ERR_INVALID, "NoName", "an object of the server has no metadata.name");
-    return true;
+    if (!clock_parse_rfc3339(created, &c->created_unix_ms))
+        c->created_unix_ms = 0;
 }
 
-static struct str plain(struct kube_object *o, struct str value)
+static struct str plain(struct str value)
 {
-    struct str s = kube_slice_plain_string(value);
-    return str_is_null(s) ? STR("") : arena_copy(&o->arena, s);
+    return str_or_empty(kube_slice_plain_string(value));
 }
 
 /* Identity alone, by cutting: the text is too big or not acceptable JSON. */
-static bool read_identity(struct kube_object *o, struct str text, struct err *e)
+static bool read_identity(struct str text, struct content *c, struct err *e)
 {
     enum { API_VERSION, KIND, METADATA, TOP_COUNT };
     static const char *const TOP[] = {"apiVersion", "kind", "metadata"};
@@ -80,16 +86,67 @@ static bool read_identity(struct kube_object *o, struct str text, struct err *e)
         metadata = at ? str_from_offset(text, (size_t)(at - text.ptr) + sizeof(MARK) - 1) : STR("");
     }
     bool is_object = kube_slice_members(metadata, META, META_COUNT, meta);
-    o->api_version = plain(o, top[API_VERSION]);
-    o->kind = plain(o, top[KIND]);
-    o->name = plain(o, meta[NAME]);
-    o->namespace = plain(o, meta[NAMESPACE]);
-    o->uid = plain(o, meta[UID]);
-    o->resource_version = plain(o, meta[RESOURCE_VERSION]);
-    o->is_deleting = !str_is_null(kube_slice_plain_string(meta[DELETION]));
-    if (!is_object || str_is_empty(o->name))
-        return err_set(e, ERR_INVALID, "NoName", "an object of the server has no metadata.name");
-    return true;
+    c->api_version = plain(top[API_VERSION]);
+    c->kind = plain(top[KIND]);
+    c->name = plain(meta[NAME]);
+    c->namespace = plain(meta[NAMESPACE]);
+    c->uid = plain(meta[UID]);
+    c->resource_version = plain(meta[RESOURCE_VERSION]);
+    c->is_deleting = !str_is_null(kube_slice_plain_string(meta[DELETION]));
+    return is_object ||
+           err_set(e, ERR_INVALID, "NoName", "an object of the server has no metadata.name");
+}
+
+/* Copies *s behind what is at *at, with a NUL. */
+static void move_in(struct str *s, char **at)
+{
+    if (s->len > 0)
+        memcpy(*at, s->ptr, s->len);
+    (*at)[s->len] = '\0';
+    s->ptr = *at;
+    *at += s->len + 1;
+}
+
+/* The views of `from` may be into anything that is about to go. */
+static struct content *content_new(const struct content *from)
+{
+    struct str why = str_from(from->undecodable);
+    size_t bytes = from->api_version.len + from->kind.len + from->namespace.len + from->name.len +
+                   from->uid.len + from->resource_version.len + from->text.len + why.len + 8;
+    struct content *c = mem_alloc(sizeof(*c) + bytes);
+    *c = *from;
+    atomic_init(&c->refs, 1);
+    c->arena = ARENA_INIT;
+    char *at = c->bytes;
+    struct str *const strings[] = {&c->api_version, &c->kind, &c->namespace,
+                                   &c->name,        &c->uid,  &c->resource_version};
+    for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
+        move_in(strings[i], &at);
+    if (from->undecodable != NULL) {
+        move_in(&why, &at);
+        c->undecodable = why.ptr;
+    } else {
+        move_in(&c->text, &at);
+    }
+    return c;
+}
+
+static struct content *content_unref(struct content *c)
+{
+    if (c == NULL || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) > 1)
+        return NULL;
+    arena_fini(&c->arena);
+    return mem_free(c);
+}
+
+/* Takes content and doc. */
+static struct kube_object *object_new(struct content *content, struct json_doc *doc)
+{
+    struct kube_object *o = mem_alloc(sizeof(*o));
+    atomic_init(&o->refs, 1);
+    o->content = content;
+    atomic_init(&o->doc, doc);
+    return o;
 }
 
 /* Puts null in the place of a value of text; `value` is a view into it. */
@@ -104,8 +161,7 @@ static void append_without(struct buf *out, struct str *rest, struct str value)
 
 /*
  * The text without what nobody here reads and what is the greater part of most objects: who owns
- * which field, and kubectl's copy of what was applied. A tree of them would be several times the
- * size of the text, for as long as the object is watched.
+ * which field, and kubectl's copy of what was applied.
  */
 static struct str without_bookkeeping(struct str text, struct buf *out)
 {
@@ -129,18 +185,30 @@ static struct str without_bookkeeping(struct str text, struct buf *out)
 bool kube_object_parse(struct str text, struct kube_object **ret, struct err *e)
 {
     *ret = NULL;
-    struct kube_object *o BERTH_CLEANUP(kube_object_unrefp) = mem_alloc(sizeof(*o));
-    atomic_init(&o->refs, 1);
     struct err why = ERR_INIT;
     struct buf cut BERTH_CLEANUP(buf_fini) = BUF_INIT(KUBE_OBJECT_MAX_BYTES);
-    bool is_read =
-        json_parse(without_bookkeeping(text, &cut), KUBE_OBJECT_MAX_BYTES, &o->doc, &why);
-    if (is_read ? !read_decoded(o, e) : !read_identity(o, text, e))
+    struct content c = {.text = without_bookkeeping(text, &cut)};
+    struct json_doc *doc BERTH_CLEANUP(json_doc_freep) = NULL;
+    if (json_parse(c.text, KUBE_OBJECT_MAX_BYTES, &doc, &why)) {
+        read_decoded(json_root(doc), &c);
+    } else if (why.cls == ERR_RETRY) {
+        *e = why; /* memory is out, which says nothing of the object */
         return false;
-    if (!is_read)
-        o->undecodable = arena_cstr(&o->arena, str_from(why.msg));
-    *ret = TAKE(o);
+    } else {
+        c = (struct content){.undecodable = why.msg};
+        if (!read_identity(text, &c, e))
+            return false;
+    }
+    if (str_is_empty(c.name))
+        return err_set(e, ERR_INVALID, "NoName", "an object of the server has no metadata.name");
+    *ret = object_new(content_new(&c), TAKE(doc));
     return true;
+}
+
+struct kube_object *kube_object_packed(const struct kube_object *o)
+{
+    atomic_fetch_add_explicit(&o->content->refs, 1, memory_order_relaxed);
+    return object_new(o->content, NULL);
 }
 
 struct str kube_resource_api_version(const struct kube_resource *r, struct arena *a)
@@ -150,86 +218,109 @@ struct str kube_resource_api_version(const struct kube_resource *r, struct arena
 
 void kube_object_default_type(struct kube_object *o, const struct kube_resource *r)
 {
-    if (str_is_empty(o->api_version))
-        o->api_version = kube_resource_api_version(r, &o->arena);
-    if (str_is_empty(o->kind))
-        o->kind = arena_copy(&o->arena, str_from(r->kind));
+    struct content *c = o->content;
+    if (str_is_empty(c->api_version))
+        c->api_version = kube_resource_api_version(r, &c->arena);
+    if (str_is_empty(c->kind))
+        c->kind = arena_copy(&c->arena, str_from(r->kind));
+}
+
+/* What is shared is immutable but for its count and the tree that is made when it is asked for. */
+static struct kube_object *shared(const struct kube_object *o)
+{
+    return (struct kube_object *)(uintptr_t)o;
 }
 
 struct kube_object *kube_object_ref(const struct kube_object *o)
 {
     if (o == NULL)
         return NULL;
-    /* what is shared is immutable but for its count */
-    struct kube_object *owned = (struct kube_object *)(uintptr_t)o;
-    unsigned before = atomic_fetch_add_explicit(&owned->refs, 1, memory_order_relaxed);
+    unsigned before = atomic_fetch_add_explicit(&shared(o)->refs, 1, memory_order_relaxed);
     assert(before > 0);
     (void)before;
-    return owned;
+    return shared(o);
 }
 
 struct kube_object *kube_object_unref(struct kube_object *o)
 {
     if (o == NULL || atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) > 1)
         return NULL;
-    json_doc_free(o->doc);
-    arena_fini(&o->arena);
+    json_doc_free(atomic_load_explicit(&o->doc, memory_order_relaxed));
+    content_unref(o->content);
     return mem_free(o);
+}
+
+/* Two threads may make the tree at once; one of the two stays. */
+static const struct json_doc *decode(struct kube_object *o)
+{
+    struct json_doc *doc = NULL;
+    struct json_doc *first = NULL;
+    struct err e = ERR_INIT;
+    bool is_read = json_parse(o->content->text, KUBE_OBJECT_MAX_BYTES, &doc, &e);
+    assert(is_read); /* it was once: what can fail now is only memory */
+    (void)is_read;
+    if (atomic_compare_exchange_strong(&o->doc, &first, doc))
+        return doc;
+    json_doc_free(doc);
+    return first;
 }
 
 const struct json *kube_object_json(const struct kube_object *o)
 {
-    return o->doc ? json_root(o->doc) : NULL;
+    if (o->content->undecodable != NULL)
+        return NULL;
+    const struct json_doc *doc = atomic_load_explicit(&shared(o)->doc, memory_order_acquire);
+    return json_root(doc != NULL ? doc : decode(shared(o)));
 }
 
 const char *kube_object_undecodable(const struct kube_object *o)
 {
-    return o->undecodable;
+    return o->content->undecodable;
 }
 
 struct str kube_object_api_version(const struct kube_object *o)
 {
-    return o->api_version;
+    return o->content->api_version;
 }
 
 struct str kube_object_kind(const struct kube_object *o)
 {
-    return o->kind;
+    return o->content->kind;
 }
 
 struct str kube_object_namespace(const struct kube_object *o)
 {
-    return o->namespace;
+    return o->content->namespace;
 }
 
 struct str kube_object_name(const struct kube_object *o)
 {
-    return o->name;
+    return o->content->name;
 }
 
 struct str kube_object_uid(const struct kube_object *o)
 {
-    return o->uid;
+    return o->content->uid;
 }
 
 struct str kube_object_resource_version(const struct kube_object *o)
 {
-    return o->resource_version;
+    return o->content->resource_version;
 }
 
 int64_t kube_object_generation(const struct kube_object *o)
 {
-    return o->generation;
+    return o->content->generation;
 }
 
 bool kube_object_is_deleting(const struct kube_object *o)
 {
-    return o->is_deleting;
+    return o->content->is_deleting;
 }
 
 int64_t kube_object_created_unix_ms(const struct kube_object *o)
 {
-    return o->created_unix_ms;
+    return o->content->created_unix_ms;
 }
 
 struct str kube_object_annotation(const struct kube_object *o, const char *key)

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "object_priv.h"
 #include "store_priv.h"
 
 #include <pthread.h>
@@ -13,7 +14,9 @@ enum { KEY_MAX_BYTES = 4096 };
 
 struct store {
     pthread_mutex_t mutex;
-    struct map *objects; /* "namespace/name" -> struct kube_object *, each with a reference */
+    /* "namespace/name" -> struct kube_object *, each with a reference. These are packed and nobody
+     * asks them for their JSON: who gets one gets a copy that shares all but the tree. */
+    struct map *objects;
 };
 
 static void free_value(void *value)
@@ -64,7 +67,7 @@ bool kube_store_put(struct store *s, const struct kube_object *o)
     struct buf text BERTH_CLEANUP(buf_fini);
     struct str key = object_key(&text, o);
     (void)pthread_mutex_lock(&s->mutex);
-    struct kube_object *old = map_put(s->objects, key, kube_object_ref(o));
+    struct kube_object *old = map_put(s->objects, key, kube_object_packed(o));
     (void)pthread_mutex_unlock(&s->mutex);
     bool is_change = !is_same(old, o);
     kube_object_unref(old);
@@ -94,7 +97,7 @@ void kube_store_replace(struct store *s, struct map *next, struct kube_objects *
     struct map *now = map_new();
     set_alloc(changed, map_count(next));
     for (struct map_entry *it = map_first(next); it; it = map_next(it))
-        (void)map_put(now, map_key(it), kube_object_ref(map_value(it)));
+        (void)map_put(now, map_key(it), kube_object_packed(map_value(it)));
     (void)pthread_mutex_lock(&s->mutex);
     struct map *before = s->objects;
     s->objects = now;
@@ -116,7 +119,8 @@ struct kube_object *kube_store_get(struct store *s, struct str namespace, struct
     struct buf text BERTH_CLEANUP(buf_fini);
     struct str key = key_of(&text, namespace, name);
     (void)pthread_mutex_lock(&s->mutex);
-    struct kube_object *o = kube_object_ref(map_get(s->objects, key));
+    const struct kube_object *kept = map_get(s->objects, key);
+    struct kube_object *o = kept != NULL ? kube_object_packed(kept) : NULL;
     (void)pthread_mutex_unlock(&s->mutex);
     return o;
 }
@@ -126,7 +130,7 @@ void kube_store_list(struct store *s, struct kube_objects *ret)
     (void)pthread_mutex_lock(&s->mutex);
     set_alloc(ret, map_count(s->objects));
     for (struct map_entry *it = map_first(s->objects); it; it = map_next(it))
-        ret->items[ret->count++] = kube_object_ref(map_value(it));
+        ret->items[ret->count++] = kube_object_packed(map_value(it));
     (void)pthread_mutex_unlock(&s->mutex);
 }
 
@@ -151,7 +155,8 @@ struct map *kube_staging_free(struct map *m)
 void kube_staging_put(struct map *m, struct kube_object *o)
 {
     struct buf text BERTH_CLEANUP(buf_fini);
-    kube_object_unref(map_put(m, object_key(&text, o), o));
+    kube_object_unref(map_put(m, object_key(&text, o), kube_object_packed(o)));
+    kube_object_unref(o);
 }
 
 void kube_staging_remove(struct map *m, const struct kube_object *o)

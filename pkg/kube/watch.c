@@ -32,34 +32,41 @@ static void watch_fini(struct watch *w)
     w->staging = kube_staging_free(w->staging);
 }
 
+/* *ret is NULL where the event has to be left out. False: memory is out; the watch begins anew with
+ * this event, or the object would stay as it was. */
 static bool read_object(struct watch *w, const struct frame *f, struct kube_object **ret)
 {
     struct err e = ERR_INIT;
     if (kube_object_parse(f->object, ret, &e))
         return true;
+    if (e.cls == ERR_RETRY) {
+        w->error = e;
+        return err_wrap(&w->error, "%s", w->what);
+    }
     err_wrap(&e, "%s: an event is left out", w->what);
     kube_informer_report(w->informer, &e);
-    return false;
+    return true;
 }
 
-static void on_object(struct watch *w, const struct frame *f)
+static bool on_object(struct watch *w, const struct frame *f)
 {
     struct kube_object *o BERTH_CLEANUP(kube_object_unrefp) = NULL;
-    if (!read_object(w, f, &o))
-        return;
+    if (!read_object(w, f, &o) || o == NULL)
+        return !err_is_set(&w->error);
     bool is_deleted = f->type == FRAME_DELETED;
     if (w->staging) { /* versions count from the end mark on only */
         if (is_deleted)
             kube_staging_remove(w->staging, o);
         else
             kube_staging_put(w->staging, TAKE(o));
-        return;
+        return true;
     }
     kube_informer_set_version(w->informer, kube_object_resource_version(o));
     if (is_deleted)
         kube_informer_remove(w->informer, o);
     else
         kube_informer_put(w->informer, TAKE(o));
+    return true;
 }
 
 static void on_bookmark(struct watch *w, const struct frame *f)
@@ -91,8 +98,7 @@ static bool on_frame(void *arg, const struct frame *f)
     case FRAME_ADDED:
     case FRAME_MODIFIED:
     case FRAME_DELETED:
-        on_object(w, f);
-        return true;
+        return on_object(w, f);
     case FRAME_BOOKMARK:
         on_bookmark(w, f);
         return true;
@@ -109,7 +115,11 @@ static bool on_frame(void *arg, const struct frame *f)
 static bool on_data(void *arg, struct str data)
 {
     struct watch *w = arg;
-    return kube_frame_decoder_feed(&w->decoder, data, on_frame, w);
+    if (kube_frame_decoder_feed(&w->decoder, data, on_frame, w))
+        return true;
+    if (w->decoder.is_out_of_memory)
+        err_set(&w->error, ERR_RETRY, "OutOfMemory", "%s: out of memory for an event", w->what);
+    return false;
 }
 
 static bool build_url(const struct kube_informer *i, struct buf *url, int timeout_s, struct err *e)
@@ -157,7 +167,8 @@ bool kube_watch_run(struct kube_informer *i, struct err *e)
                                 .timeout_ms = timeout_s * 1000 + WATCH_GRACE_MS,
                                 .what = w.what};
     metric_add(i->watches, (const char *[]){i->o.resource->kind}, 1.0);
-    if (!kube_client_stream(i->o.client, &rq, WATCH_IDLE_MS, i->cancel, on_data, &w, e)) {
+    int64_t idle_ms = i->o.idle_ms > 0 ? i->o.idle_ms : WATCH_IDLE_MS;
+    if (!kube_client_stream(i->o.client, &rq, idle_ms, i->cancel, on_data, &w, e)) {
         if (w.staging && e->http_status == 0)
             i->must_page = true;
         return false;

@@ -273,15 +273,20 @@ static void status_is_applied_to_the_same_object(void **state)
 {
     (void)state;
     struct fixture f = {.config.is_insecure = false};
-    START(&f,
-          {"PATCH", "/things/a/status?fieldManager=m&force=true", 409, STATUS("409", "Conflict")},
-          {"GET", "/things/a", 200, OBJECT("u", "2", "")},
-          {"PATCH", "/things/a/status?fieldManager=m&force=true", 200, OBJECT("u", "3", "")},
-          /* another object under the name: not touched */
-          {"PATCH", "/things/a/status", 409, STATUS("409", "Conflict")},
-          {"GET", "/things/a", 200, OBJECT("other", "5", "")},
-          {"PATCH", "/things/a/status", 409, STATUS("409", "Conflict")},
-          {"GET", "/things/a", 404, ""});
+    START(
+        &f, {"PATCH", "/things/a/status?fieldManager=m&force=true", 409, STATUS("409", "Conflict")},
+        {"GET", "/things/a", 200, OBJECT("u", "2", "")},
+        {"PATCH", "/things/a/status?fieldManager=m&force=true", 200, OBJECT("u", "3", "")},
+        /* another object under the name: not touched */
+        {"PATCH", "/things/a/status", 409, STATUS("409", "Conflict")},
+        {"GET", "/things/a", 200, OBJECT("other", "5", "")},
+        {"PATCH", "/things/a/status", 409, STATUS("409", "Conflict")},
+        {"GET", "/things/a", 404, ""},
+        /* a status that the caller has not seen: decided from an older one, it is not applied */
+        {"PATCH", "/things/a/status", 409, STATUS("409", "Conflict")},
+        {"GET", "/things/a", 200,
+         "{\"apiVersion\":\"test.dev/v1\",\"kind\":\"Thing\",\"metadata\":{\"name\":\"a\",\"uid\":"
+         "\"u\",\"resourceVersion\":\"6\"},\"status\":{\"x\":2}}"});
     struct err e = ERR_INIT;
     struct kube_object *obj BERTH_CLEANUP(kube_object_unrefp) = object(OBJECT("u", "1", ""));
     struct kube_object *now BERTH_CLEANUP(kube_object_unrefp) = NULL;
@@ -296,6 +301,8 @@ static void status_is_applied_to_the_same_object(void **state)
                      KUBE_CONFLICT);
     assert_int_equal(kube_apply_status(f.client, &THINGS, obj, "m", status, NULL, &e),
                      KUBE_NOT_FOUND);
+    assert_int_equal(kube_apply_status(f.client, &THINGS, obj, "m", status, NULL, &e),
+                     KUBE_CONFLICT);
     finish(&f);
 }
 

@@ -395,6 +395,80 @@ static void tls_generation_follows_the_ca(void **state)
     temp_dir_fini(&d);
 }
 
+/* Certificate and key on disk are read again; one that cannot be read leaves what there is. */
+static void client_certificates_are_read_again(void **state)
+{
+    (void)state;
+    struct temp_dir d;
+    temp_dir_init(&d);
+    struct kube_config cfg = {.client_cert_file = str_from(temp_write(&d, "cert", "cert 1")),
+                              .client_key_file = str_from(temp_write(&d, "key", "key 1")),
+                              .client_cert_pem = STR("cert 1"),
+                              .client_key_pem = secret_new(STR("key 1"))};
+    struct kube_credentials *s = kube_credentials_new(&cfg, clock_system());
+    static const struct {
+        const char *name, *content, *want_cert, *want_key; /* content NULL: removed */
+        bool is_same;
+    } STEPS[] = {
+        {"cert", "cert 1", "cert 1", "key 1", true},
+        {"cert", "cert 22", "cert 22", "key 1", false},
+        {"key", "key 22", "cert 22", "key 22", false},
+        {"key", NULL, "cert 22", "key 22", true},
+        {"cert", "", "cert 22", "key 22", true},
+    };
+    uint64_t generation = 1;
+    for (size_t i = 0; i < ARRAY_SIZE(STEPS); i++) {
+        struct kube_cred *c BERTH_CLEANUP(kube_cred_unrefp) = NULL;
+        struct err e = ERR_INIT;
+        if (STEPS[i].content)
+            temp_write(&d, STEPS[i].name, STEPS[i].content);
+        else
+            assert_int_equal(unlink(temp_path(&d, STEPS[i].name)), 0);
+        assert_true(kube_credentials_get(s, &c, &e));
+        struct kube_cred_view now = kube_cred_view(c);
+        assert_true(str_eq_cstr(now.client_cert_pem, STEPS[i].want_cert));
+        assert_true(str_eq_cstr(now.client_key_pem, STEPS[i].want_key));
+        assert_int_equal(now.tls_generation == generation, STEPS[i].is_same);
+        generation = now.tls_generation;
+    }
+    kube_credentials_free(s);
+    secret_free(cfg.client_key_pem);
+    temp_dir_fini(&d);
+}
+
+/* A CA that changes is no reason to run the plug-in again. */
+static void plugins_are_not_asked_for_a_file(void **state)
+{
+    (void)state;
+    struct temp_dir d;
+    temp_dir_init(&d);
+    const char *args[] = {temp_write(&d, "count", ""), NULL};
+    struct kube_exec x =
+        plugin(write_script(&d, "plug",
+                            "#!/bin/sh\n"
+                            "echo x >>\"$1\"\n"
+                            "echo '" ANSWER "\"status\":{\"token\":\"t'$(wc -l <\"$1\")'\","
+                            "\"clientCertificateData\":\"C\",\"clientKeyData\":\"K\"}}'\n"));
+    x.args = args;
+    struct kube_config cfg = {
+        .exec = &x, .ca_file = str_from(temp_write(&d, "ca", "one")), .ca_pem = STR("one")};
+    struct kube_credentials *s = kube_credentials_new(&cfg, clock_system());
+    check_authorization(s, "Bearer t1");
+    temp_write(&d, "ca", "three");
+    check_authorization(s, "Bearer t1");
+    struct kube_cred *c = NULL;
+    struct err e = ERR_INIT;
+    assert_true(kube_credentials_get(s, &c, &e));
+    assert_string_equal(kube_cred_view(c).ca_pem.ptr, "three");
+    assert_true(str_eq_cstr(kube_cred_view(c).client_cert_pem, "C"));
+    assert_true(str_eq_cstr(kube_cred_view(c).client_key_pem, "K"));
+    assert_true(kube_credentials_refused(s, c));
+    check_authorization(s, "Bearer t2");
+    kube_cred_unref(c);
+    kube_credentials_free(s);
+    temp_dir_fini(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,6 +483,8 @@ int main(void)
         cmocka_unit_test(plugins_are_asked_when_due),
         cmocka_unit_test(one_thread_asks_for_all),
         cmocka_unit_test(tls_generation_follows_the_ca),
+        cmocka_unit_test(client_certificates_are_read_again),
+        cmocka_unit_test(plugins_are_not_asked_for_a_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -254,7 +254,16 @@ struct fixture {
     struct kube_client *client;
     struct kube_recorder *recorder;
     struct kube_object *object;
+    int errors;
+    struct err error;
 };
+
+static void on_error(void *arg, const struct err *e)
+{
+    struct fixture *f = arg;
+    f->errors++;
+    f->error = *e;
+}
 
 static void start(struct fixture *f, const struct fake_line *script, size_t count)
 {
@@ -268,7 +277,10 @@ static void start(struct fixture *f, const struct fake_line *script, size_t coun
     struct kube_recorder_options r = {.client = f->client,
                                       .reporting_controller = "test.dev/c",
                                       .reporting_instance = "pod",
-                                      .clock = &f->clock.clock};
+                                      .clock = &f->clock.clock,
+                                      .on_error = on_error,
+                                      .arg = f};
+    f->errors = 0;
     f->recorder = kube_recorder_new(&r);
     f->object = object("a");
 }
@@ -304,6 +316,8 @@ static void recorder_creates_and_patches(void **state)
     kube_event(f.recorder, f.object, KUBE_EVENT_NORMAL, "Q", "Act", STR("x"));
     kube_event(NULL, f.object, KUBE_EVENT_NORMAL, "Q", "Act", STR("x"));
     finish(&f);
+    assert_int_equal(f.errors, 1);
+    assert_int_equal(f.error.cls, ERR_DENIED);
     static const char SERIES[] =
         ",\"series\":{\"count\":3,\"lastObservedTime\":\"2026-01-02T03:04:06.500000Z\"}";
     check_created(&f.http.asked[0], "");
@@ -314,6 +328,23 @@ static void recorder_creates_and_patches(void **state)
     check_created(&f.http.asked[4], SERIES);
     assert_string_not_equal(f.http.asked[3].body, f.http.asked[4].body); /* another name */
     assert_non_null(strstr(f.http.asked[5].body, "\"type\":\"Normal\""));
+    fake_http_fini(&f.http);
+}
+
+static void refusals_are_told_once(void **state)
+{
+    (void)state;
+    static const struct fake_line SCRIPT[] = {
+        {"POST", EVENTS_URL, 403, ""}, {"POST", EVENTS_URL, 403, ""}, {"POST", EVENTS_URL, 422, ""},
+        {"POST", EVENTS_URL, 201, ""}, {"POST", EVENTS_URL, 422, ""}, {"POST", EVENTS_URL, 422, ""},
+    };
+    struct fixture f;
+    start(&f, SCRIPT, ARRAY_SIZE(SCRIPT));
+    for (int i = 0; i < (int)ARRAY_SIZE(SCRIPT); i++)
+        kube_eventf(f.recorder, f.object, KUBE_EVENT_WARNING, "R", "Act", "n %d", i);
+    finish(&f);
+    /* the first, the one that is another, and the one after what went well */
+    assert_int_equal(f.errors, 3);
     fake_http_fini(&f.http);
 }
 
@@ -345,6 +376,7 @@ int main(void)
         cmocka_unit_test(forgetting_gives_nothing_away),
         cmocka_unit_test(namespaces_are_those_of_the_objects),
         cmocka_unit_test(recorder_creates_and_patches),
+        cmocka_unit_test(refusals_are_told_once),
         cmocka_unit_test(recorder_limits_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

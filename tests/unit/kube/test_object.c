@@ -4,6 +4,7 @@
  * and the informer's store.
  */
 #include "base/buf.h"
+#include "base/thread.h"
 #include "json/json.h"
 #include "kube/object.h"
 #include "store_priv.h"
@@ -52,6 +53,58 @@ static void metadata_is_read(void **state)
     assert_string_equal(kube_object_finalizer(o, 1).ptr, "f/2");
     assert_true(str_is_null(kube_object_finalizer(o, 2)));
     assert_int_equal(json_i64_or(json_path(kube_object_json(o), "spec.x"), 0), 1);
+}
+
+/* Kept for long it has no tree; whoever asks has one of his own, for as long as he holds it. */
+static void packed_shares_all_but_the_tree(void **state)
+{
+    (void)state;
+    struct kube_object *o = must_parse(
+        "{\"apiVersion\":\"g/v1\",\"kind\":\"K\",\"metadata\":{\"name\":\"a\",\"uid\":\"u\","
+        "\"resourceVersion\":\"7\",\"managedFields\":[{\"m\":1}],\"labels\":{\"l\":\"w\"}},"
+        "\"spec\":{\"x\":[1,2.5,\"\\u00e4\"]}}");
+    struct kube_object *kept BERTH_CLEANUP(kube_object_unrefp) = kube_object_packed(o);
+    struct kube_object *seen BERTH_CLEANUP(kube_object_unrefp) = kube_object_packed(kept);
+    assert_ptr_equal(kube_object_name(seen).ptr, kube_object_name(o).ptr);
+    assert_ptr_equal(kube_object_resource_version(seen).ptr, kube_object_resource_version(o).ptr);
+    assert_ptr_not_equal(kube_object_json(seen), kube_object_json(o));
+    assert_true(json_equal(kube_object_json(seen), kube_object_json(o)));
+    assert_ptr_equal(kube_object_json(seen), kube_object_json(seen));
+    o = kube_object_unref(o);
+    assert_string_equal(kube_object_label(seen, "l").ptr, "w");
+    assert_string_equal(kube_object_uid(kept).ptr, "u");
+}
+
+static void packed_keeps_why_it_cannot_be_read(void **state)
+{
+    (void)state;
+    struct kube_object *o = must_parse("{\"metadata\":{\"name\":\"a\"},\"spec\":{\"x\":01}}");
+    struct kube_object *kept BERTH_CLEANUP(kube_object_unrefp) = kube_object_packed(o);
+    o = kube_object_unref(o);
+    assert_non_null(kube_object_undecodable(kept));
+    assert_null(kube_object_json(kept));
+    assert_string_equal(kube_object_name(kept).ptr, "a");
+}
+
+static void ask(void *arg)
+{
+    const struct kube_object *o = arg;
+    assert_int_equal(json_i64_or(json_path(kube_object_json(o), "spec.x"), 0), 1);
+}
+
+/* Both may find no tree and make one. */
+static void two_threads_ask_at_once(void **state)
+{
+    (void)state;
+    struct kube_object *o BERTH_CLEANUP(kube_object_unrefp) =
+        must_parse("{\"metadata\":{\"name\":\"a\"},\"spec\":{\"x\":1}}");
+    for (int i = 0; i < 100; i++) {
+        struct kube_object *shared BERTH_CLEANUP(kube_object_unrefp) = kube_object_packed(o);
+        struct thread other = {0};
+        thread_start(&other, "other", ask, shared);
+        ask(shared);
+        thread_join(&other);
+    }
 }
 
 /* What nobody reads is dropped, in any order, and nothing else is. */
@@ -239,6 +292,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metadata_is_read),
+        cmocka_unit_test(packed_shares_all_but_the_tree),
+        cmocka_unit_test(packed_keeps_why_it_cannot_be_read),
+        cmocka_unit_test(two_threads_ask_at_once),
         cmocka_unit_test(bookkeeping_is_dropped),
         cmocka_unit_test(absent_metadata_is_empty),
         cmocka_unit_test(bad_objects_keep_their_identity),
