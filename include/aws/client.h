@@ -25,9 +25,11 @@
  * A client may be used from any thread at the same time; it blocks, with no lock held. The stopper
  * ends waits at once; an HTTP exchange in flight ends by itself, within AWS_ATTEMPT_TIMEOUT_MS.
  *
- * Metrics: berth_aws_api_requests_total{operation,outcome} counts HTTP exchanges (outcome
- * "success" or the error's class), berth_aws_api_request_duration_seconds{operation} times them,
- * berth_aws_api_throttled_total{operation} counts those that AWS throttled.
+ * Metrics, with labels service and operation: berth_aws_api_requests_total counts HTTP exchanges
+ * (and has outcome: "success" or the error's class, never a code of AWS, which could be any text),
+ * berth_aws_api_request_duration_seconds times them, berth_aws_api_throttled_total counts those
+ * that AWS throttled, berth_aws_api_retries_total repeated ones;
+ * berth_aws_rate_limit_wait_seconds{share} times the waits for our own limiter.
  */
 #pragma once
 
@@ -89,6 +91,9 @@ struct str aws_client_endpoint(const struct aws_client *c);
 const struct clock *aws_client_clock(const struct aws_client *c);
 /* AWS's clock less ours, as learned from a refused signature; 0 where none was. */
 int64_t aws_client_skew_ms(struct aws_client *c);
+
+/* When the credentials that were used last end; 0: never, or none were used yet. Any thread. */
+int64_t aws_client_credentials_expire_unix_ms(const struct aws_client *c);
 
 /* Why and how long a call may run: one for all calls of a unit of work. */
 struct aws_scope {

@@ -23,6 +23,7 @@
 #include "sigv4_priv.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,8 +37,12 @@ struct aws_client {
     struct metric_family *requests;
     struct metric_family *durations;
     struct metric_family *throttled;
-    struct stopper never;  /* what a call without a stopper waits on */
-    pthread_mutex_t mutex; /* of what follows */
+    struct metric_family *retries;
+    struct metric_family *waits;
+    const char *service;                 /* of the metrics */
+    atomic_int_fast64_t expires_unix_ms; /* of the credentials that were used last; 0: never */
+    struct stopper never;                /* what a call without a stopper waits on */
+    pthread_mutex_t mutex;               /* of what follows */
     struct aws_retry_quota quota;
     int64_t skew_ms;
 };
@@ -68,17 +73,22 @@ static bool make_url(struct str endpoint, struct arena *a, struct str *ret, stru
 static void declare_metrics(struct aws_client *c)
 {
     static const double seconds[] = {0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30};
+    static const double wait_seconds[] = {0.01, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
     struct metrics *m = c->o.metrics;
-    if (m == NULL)
-        return;
-    c->requests =
-        metrics_counter(m, "berth_aws_api_requests_total",
-                        "Requests sent to AWS, by operation and outcome.", "operation,outcome");
+    c->requests = metrics_counter(m, "berth_aws_api_requests_total",
+                                  "Requests sent to AWS, by operation and outcome.",
+                                  "service,operation,outcome");
     c->durations = metrics_histogram(m, "berth_aws_api_request_duration_seconds",
-                                     "Time that one request to AWS took.", "operation", seconds,
-                                     ARRAY_SIZE(seconds));
-    c->throttled = metrics_counter(m, "berth_aws_api_throttled_total",
-                                   "Requests that AWS refused because of their rate.", "operation");
+                                     "How long one request to AWS took.", "service,operation",
+                                     seconds, ARRAY_SIZE(seconds));
+    c->throttled =
+        metrics_counter(m, "berth_aws_api_throttled_total",
+                        "Requests that AWS refused because of their rate.", "service,operation");
+    c->retries = metrics_counter(m, "berth_aws_api_retries_total",
+                                 "Requests that repeated one that failed.", "service,operation");
+    c->waits = metrics_histogram(m, "berth_aws_rate_limit_wait_seconds",
+                                 "How long a request waited for this process's own rate limit.",
+                                 "share", wait_seconds, ARRAY_SIZE(wait_seconds));
 }
 
 bool aws_client_new(const struct aws_client_options *o, struct aws_client **ret, struct err *e)
@@ -104,6 +114,8 @@ bool aws_client_new(const struct aws_client_options *o, struct aws_client **ret,
     c->o.endpoint = arena_copy(&c->arena, buf_str(&endpoint));
     c->o.region = arena_copy(&c->arena, o->region);
     c->o.service = arena_copy(&c->arena, str_is_empty(o->service) ? STR("ecr") : o->service);
+    c->service = c->o.service.ptr; /* NUL-terminated, as all copies of an arena */
+    atomic_init(&c->expires_unix_ms, 0);
     c->o.user_agent =
         arena_copy(&c->arena, str_is_empty(o->user_agent) ? STR("berth") : o->user_agent);
     c->o.clock = o->clock != NULL ? o->clock : clock_system();
@@ -149,6 +161,11 @@ int64_t aws_client_skew_ms(struct aws_client *c)
     return skew_ms;
 }
 
+int64_t aws_client_credentials_expire_unix_ms(const struct aws_client *c)
+{
+    return atomic_load(&c->expires_unix_ms);
+}
+
 void aws_reply_fini(struct aws_reply *r)
 {
     r->doc = json_doc_free(r->doc);
@@ -166,6 +183,7 @@ struct call {
     int64_t deadline_ms;
     struct stopper *stopper;
     bool is_skew_corrected;
+    bool is_repeat;
 };
 
 static bool out_of_time(const struct call *c, struct err *e)
@@ -217,14 +235,14 @@ static bool exchange(const struct call *c, const struct aws_credentials *credent
     return http_send(client->o.http, &http, a, ret, e) || err_wrap(e, "%s", c->operation);
 }
 
-/* A success: the answer as a document. */
+/* A success: the answer as a document. Even an answer that says nothing is "{}": an empty one was
+ * lost on the way, and taken for "{}" it would say that there are no templates. */
 static bool read_reply(const struct call *c, const struct http_response *r, struct aws_reply *ret,
                        struct err *e)
 {
     struct err why = ERR_INIT;
-    struct str body = r->body.len > 0 ? r->body : STR("{}");
     aws_request_id(r, ret->request_id);
-    if (!json_parse(body, AWS_REPLY_MAX_BYTES, &ret->doc, &why) ||
+    if (!json_parse(r->body, AWS_REPLY_MAX_BYTES, &ret->doc, &why) ||
         !json_is_object(json_root(ret->doc))) {
         aws_reply_fini(ret);
         (void)err_set(e, ERR_RETRY, "BadResponse",
@@ -256,15 +274,37 @@ static bool correct_skew(struct call *c, const struct err *e, const struct http_
 static void count_exchange(const struct call *c, int64_t began_ms, bool is_ok, const struct err *e)
 {
     struct aws_client *client = c->client;
-    const char *values[] = {c->operation, is_ok ? "success" : err_class_name(e->cls)};
+    const char *values[] = {client->service, c->operation,
+                            is_ok ? "success" : err_class_name(e->cls)};
     double seconds = (double)(clock_mono_ms(client->o.clock) - began_ms) / 1000.0;
     metric_add(client->requests, values, 1);
     metric_observe(client->durations, values, seconds);
+    if (c->is_repeat)
+        metric_add(client->retries, values, 1);
     if (is_ok || e->cls != ERR_THROTTLED)
         return;
     metric_add(client->throttled, values, 1);
     if (client->o.limiter != NULL)
         aws_limiter_throttled(client->o.limiter);
+}
+
+/* Waits for the rate limit. */
+static bool wait_for_rate(const struct call *c, struct err *e)
+{
+    static const char *const shares[AWS_RATE_CLASSES] = {
+        [AWS_RATE_READ] = "read",
+        [AWS_RATE_WRITE] = "write",
+        [AWS_RATE_ADMISSION] = "admission",
+    };
+    const struct aws_client *client = c->client;
+    if (client->o.limiter == NULL)
+        return true;
+    int64_t began_ms = clock_mono_ms(client->o.clock);
+    if (!aws_limiter_take(client->o.limiter, c->cls, c->deadline_ms, c->stopper, e))
+        return err_wrap(e, "%s", c->operation);
+    double seconds = (double)(clock_mono_ms(client->o.clock) - began_ms) / 1000.0;
+    metric_observe(client->waits, (const char *[]){shares[c->cls]}, seconds);
+    return true;
 }
 
 /* One attempt; *ret_is_again: it failed by the clock, which is now corrected. */
@@ -275,11 +315,11 @@ static bool attempt(struct call *c, struct aws_reply *ret, bool *ret_is_again, s
     struct aws_client *client = c->client;
     struct http_response response = {0};
     *ret_is_again = false;
-    if (client->o.limiter != NULL &&
-        !aws_limiter_take(client->o.limiter, c->cls, c->deadline_ms, c->stopper, e))
-        return err_wrap(e, "%s", c->operation);
+    if (!wait_for_rate(c, e))
+        return false;
     if (!aws_credentials_get(client->o.credentials, &credentials, e))
         return err_wrap(e, "%s", c->operation);
+    atomic_store(&client->expires_unix_ms, aws_credentials_expires_unix_ms(credentials));
     int64_t signed_unix_ms = clock_unix_ms(client->o.clock) + aws_client_skew_ms(client);
     int64_t began_ms = clock_mono_ms(client->o.clock);
     bool is_ok = exchange(c, credentials, signed_unix_ms, &arena, &response, e);
@@ -326,6 +366,7 @@ static bool run(struct call *c, int attempts_max, struct aws_reply *ret, struct 
         ret->attempts++;
         if (attempt(c, ret, &is_again, e))
             break;
+        c->is_repeat = true;
         if (is_again) {
             err_clear(e);
             continue;

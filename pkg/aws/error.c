@@ -60,6 +60,8 @@ static const struct {
     {"RequestAbortedException", ERR_RETRY},
     {"PriorRequestNotComplete", ERR_RETRY},
     {"IDPCommunicationError", ERR_RETRY},
+    /* the endpoint lacks it (a region, an emulator), whatever was asked: not the spec's fault */
+    {"UnknownOperationException", ERR_RETRY},
     {"AccessDenied", ERR_DENIED},
     {"AccessDeniedException", ERR_DENIED},
     {"UnauthorizedOperation", ERR_DENIED},
@@ -98,15 +100,17 @@ struct str aws_error_code(struct str raw)
     return str_trim(str_from_offset(before, (size_t)(hash + 1)));
 }
 
-static enum err_class class_of_status(int status)
+/* AWS names what it finds wrong with a request. Where nothing is named, somebody on the way
+ * answered (a proxy that is being restarted says 404 to all), and the next try may reach AWS. */
+static enum err_class class_of_status(int status, bool has_code)
 {
     if (status == 429)
         return ERR_THROTTLED;
-    if (status == 408 || status >= 500)
-        return ERR_RETRY;
     if (status == 401)
         return ERR_CREDENTIALS;
-    return status == 403 ? ERR_DENIED : ERR_INVALID;
+    if (status == 403)
+        return ERR_DENIED;
+    return has_code && status < 500 && status != 408 ? ERR_INVALID : ERR_RETRY;
 }
 
 enum err_class aws_error_class(struct str code, int http_status)
@@ -119,7 +123,7 @@ enum err_class aws_error_class(struct str code, int http_status)
         return ERR_NOT_FOUND;
     if (str_ends_with(c, STR("AlreadyExistsException")))
         return ERR_CONFLICT;
-    return class_of_status(http_status);
+    return class_of_status(http_status, !str_is_empty(c));
 }
 
 /* s as one line of visible text: no controls, white space as one blank, well-formed UTF-8. */

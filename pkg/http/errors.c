@@ -100,6 +100,8 @@ bool http_exchange_error(const struct http_exchange *x, CURLcode code, struct er
 {
     if (x->end == HTTP_EXCHANGE_HEADERS_TOO_LARGE || x->end == HTTP_EXCHANGE_BODY_TOO_LARGE)
         return error_of_end(x, e);
+    if (x->end == HTTP_EXCHANGE_OUT_OF_MEMORY)
+        return err_set(e, ERR_RETRY, "OutOfMemory", "%s: out of memory for the answer", x->where);
     switch (code) {
     case CURLE_FILESIZE_EXCEEDED:
         return error_of_end(x, e);

@@ -227,7 +227,8 @@ static size_t on_body(char *p, size_t size, size_t count, void *arg)
     buf_append_bytes(&x->body, p, n);
     if (buf_ok(&x->body))
         return n;
-    x->end = HTTP_EXCHANGE_BODY_TOO_LARGE;
+    x->end = n > x->max_body_bytes - x->body.len ? HTTP_EXCHANGE_BODY_TOO_LARGE
+                                                 : HTTP_EXCHANGE_OUT_OF_MEMORY;
     return 0;
 }
 

@@ -46,6 +46,7 @@ enum http_exchange_end {
     HTTP_EXCHANGE_GOES_ON, /* or ended as curl says */
     HTTP_EXCHANGE_HEADERS_TOO_LARGE,
     HTTP_EXCHANGE_BODY_TOO_LARGE,
+    HTTP_EXCHANGE_OUT_OF_MEMORY, /* for the body */
     HTTP_EXCHANGE_STOPPED /* by a callback of the stream */
 };
 

@@ -122,16 +122,18 @@ static void test_request(void **state)
             "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target, ")));
     assert_int_equal(rq->max_body_bytes, AWS_REPLY_MAX_BYTES);
     assert_int_equal(rq->timeout_ms, AWS_ATTEMPT_TIMEOUT_MS);
-    assert_metric(f, "berth_aws_api_requests_total{operation=\"DescribeRepositories\",outcome="
-                     "\"success\"} 1\n");
+    assert_metric(
+        f,
+        "berth_aws_api_requests_total{service=\"ecr\",operation=\"DescribeRepositories\",outcome="
+        "\"success\"} 1\n");
 }
 
-static void test_empty_answer_is_an_empty_object(void **state)
+static void test_an_answer_without_request_id(void **state)
 {
     struct fixture *f = *state;
     struct aws_reply r BERTH_CLEANUP(aws_reply_fini) = AWS_REPLY_INIT;
     struct err e = ERR_INIT;
-    assert_true(call(f, &(struct fake_step){.status = 200}, 1, NULL, &r, &e));
+    assert_true(call(f, &(struct fake_step){.status = 200, .body = "{}"}, 1, NULL, &r, &e));
     assert_true(json_is_object(r.json));
     assert_string_equal(r.request_id, "");
 }
@@ -151,11 +153,21 @@ static void test_retries(void **state)
     assert_true(call(f, steps, ARRAY_SIZE(steps), NULL, &r, &e));
     assert_false(err_is_set(&e));
     assert_int_equal(r.attempts, 3);
-    assert_metric(f, "berth_aws_api_requests_total{operation=\"DescribeRepositories\",outcome="
-                     "\"throttled\"} 1\n");
-    assert_metric(f, "berth_aws_api_requests_total{operation=\"DescribeRepositories\",outcome="
-                     "\"retry\"} 1\n");
-    assert_metric(f, "berth_aws_api_throttled_total{operation=\"DescribeRepositories\"} 1\n");
+    assert_metric(
+        f,
+        "berth_aws_api_requests_total{service=\"ecr\",operation=\"DescribeRepositories\",outcome="
+        "\"throttled\"} 1\n");
+    assert_metric(
+        f,
+        "berth_aws_api_requests_total{service=\"ecr\",operation=\"DescribeRepositories\",outcome="
+        "\"retry\"} 1\n");
+    assert_metric(
+        f, "berth_aws_api_throttled_total{service=\"ecr\",operation=\"DescribeRepositories\"} 1\n");
+    assert_metric(
+        f, "berth_aws_api_retries_total{service=\"ecr\",operation=\"DescribeRepositories\"} 2\n");
+    assert_metric(f, "berth_aws_api_request_duration_seconds_count{service=\"ecr\",operation="
+                     "\"DescribeRepositories\"} 3\n");
+    assert_metric(f, "berth_aws_rate_limit_wait_seconds_count{share=\"read\"} 3\n");
     assert_true(aws_limiter_rate(f->limiter) < 75);
 }
 
@@ -186,6 +198,8 @@ static void test_gives_up(void **state)
          "after 3 attempts: DescribeRepositories: POST host:443: failed"},
         {{.status = 200, .body = "<html>"}, ERR_RETRY, "BadResponse", 3, NULL},
         {{.status = 200, .body = "[]"}, ERR_RETRY, "BadResponse", 3, NULL},
+        {{.status = 200, .body = ""}, ERR_RETRY, "BadResponse", 3, NULL},
+        {{.status = 200}, ERR_RETRY, "BadResponse", 3, NULL},
         {{.cls = ERR_INVALID, .reason = "TooLarge"}, ERR_INVALID, "TooLarge", 1, NULL},
         {{.status = 400, .body = "{\"__type\":\"LimitExceededException\"}"},
          ERR_QUOTA,
@@ -389,7 +403,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_request),
-        TEST(test_empty_answer_is_an_empty_object),
+        TEST(test_an_answer_without_request_id),
         TEST(test_retries),
         TEST(test_gives_up),
         TEST(test_skew_is_corrected_once),

@@ -70,15 +70,18 @@ static void test_classes(void **state)
         {"RepositoryNotFoundException", 400, ERR_NOT_FOUND},
         {"TemplateNotFoundException", 400, ERR_NOT_FOUND},
         {"x.y#LifecyclePolicyNotFoundException:u", 400, ERR_NOT_FOUND},
-        {NULL, 404, ERR_INVALID}, /* a proxy's 404 is not a template that is gone */
-        {"UnknownOperationException", 404, ERR_INVALID},
+        /* a proxy's 404 is not a template that is gone, and says nothing about what was sent */
+        {NULL, 404, ERR_RETRY},
+        {"", 400, ERR_RETRY},
+        {"UnknownOperationException", 404, ERR_RETRY},
         {"TemplateAlreadyExistsException", 400, ERR_CONFLICT},
         {"RepositoryNotEmptyException", 400, ERR_CONFLICT},
         {"ValidationException", 400, ERR_INVALID},
         {"InvalidParameterException", 400, ERR_INVALID},
         {"TooManyTagsException", 400, ERR_INVALID},
-        {NULL, 413, ERR_INVALID},
-        {NULL, 302, ERR_INVALID},
+        {"SomethingNewException", 400, ERR_INVALID},
+        {NULL, 413, ERR_RETRY},
+        {NULL, 302, ERR_RETRY},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         enum err_class got = aws_error_class(str_from(cases[i].code), cases[i].status);
