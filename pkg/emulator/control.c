@@ -18,7 +18,7 @@ const struct emu_operation *emu_operation_find(struct str name)
 {
     static const struct emu_operation *const tables[] = {
         emu_template_operations, emu_repository_operations, emu_policy_operations,
-        emu_image_operations,    emu_registry_operations,
+        emu_image_operations,    emu_registry_operations,   emu_cache_operations,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
@@ -132,6 +132,20 @@ static struct str resource_of(struct emu_request *r, const struct json *in)
     return STR("*");
 }
 
+/* What the call names, the first of several; absent where it names nothing. */
+static struct str name_of(struct emu_request *r, const struct json *in)
+{
+    static const char *const members[] = {"prefix", "repositoryName", "name"};
+    static const char *const lists[] = {"prefixes", "repositoryNames"};
+    struct str name = STR_NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(members) && str_is_null(name); i++)
+        name = json_str_or_null(json_get(in, members[i]));
+    for (size_t i = 0; i < ARRAY_SIZE(lists) && str_is_null(name); i++)
+        name = json_str_or_null(json_first(json_get(in, lists[i])));
+    return arena_copy(&r->arena, name);
+}
+
 static bool begin_fault(struct emu_request *r, const struct json *in)
 {
     return emu_fault_begin(
@@ -139,7 +153,8 @@ static bool begin_fault(struct emu_request *r, const struct json *in)
                .operation = r->log.operation,
                .access_key_id = emu_auth_claimed_key(emu_header(r, "Authorization")),
                .action = arena_printf(&r->arena, "ecr:%.*s", STR_ARG(r->log.operation)),
-               .resource = resource_of(r, in)});
+               .resource = resource_of(r, in),
+               .name = name_of(r, in)});
 }
 
 /* The input with the members that a rule gives instead of those sent; null takes one away. */

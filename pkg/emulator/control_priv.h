@@ -40,6 +40,7 @@ extern const struct emu_operation emu_repository_operations[];
 extern const struct emu_operation emu_policy_operations[];
 extern const struct emu_operation emu_image_operations[];
 extern const struct emu_operation emu_registry_operations[];
+extern const struct emu_operation emu_cache_operations[];
 /* NULL where none has it. */
 const struct emu_operation *emu_operation_find(struct str name);
 

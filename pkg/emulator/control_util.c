@@ -60,6 +60,8 @@ bool emu_call_registry(struct emu_call *c)
     if (str_is_null(id) || str_eq_cstr(id, c->emu->account))
         return true;
     if (str_is_null(name))
+        name = json_str_or_null(json_first(json_get(c->in, "repositoryNames")));
+    if (str_is_null(name))
         return emu_fail_parameter(&c->x, "registryId", "the registry is not the caller's");
     return emu_fail(&c->x, EMU_REPOSITORY_NOT_FOUND,
                     "The repository with name '%.*s' does not exist in the registry with id "

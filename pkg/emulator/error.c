@@ -19,6 +19,8 @@ static const struct {
     [EMU_LIMIT_EXCEEDED] = {"LimitExceededException", 400},
     [EMU_TEMPLATE_ALREADY_EXISTS] = {"TemplateAlreadyExistsException", 400},
     [EMU_TEMPLATE_NOT_FOUND] = {"TemplateNotFoundException", 400},
+    [EMU_CACHE_RULE_ALREADY_EXISTS] = {"PullThroughCacheRuleAlreadyExistsException", 400},
+    [EMU_CACHE_RULE_NOT_FOUND] = {"PullThroughCacheRuleNotFoundException", 400},
     [EMU_REPOSITORY_ALREADY_EXISTS] = {"RepositoryAlreadyExistsException", 400},
     [EMU_REPOSITORY_NOT_FOUND] = {"RepositoryNotFoundException", 400},
     [EMU_REPOSITORY_NOT_EMPTY] = {"RepositoryNotEmptyException", 400},

@@ -145,8 +145,8 @@ static bool rule_matches(const struct fault_rule *rule, const struct emu_fault_s
 {
     if (!matches(rule->api, s->api) || !matches(rule->operation, s->operation) ||
         !matches(rule->user_agent, s->user_agent) ||
-        !matches(rule->access_key_id, s->access_key_id) || !matches(rule->action, s->action) ||
-        !matches(rule->resource, s->resource))
+        !matches(rule->access_key_id, s->access_key_id) || !matches(rule->name, s->name) ||
+        !matches(rule->action, s->action) || !matches(rule->resource, s->resource))
         return false;
     if (rule->fault.effect == EMU_FAULT_STALE)
         return str_eq(s->api, STR("ecr")) && is_one_of(s->operation, fault_stale_operations);

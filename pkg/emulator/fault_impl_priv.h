@@ -23,6 +23,7 @@ struct fault_rule {
     struct str operation;
     struct str user_agent;
     struct str access_key_id;
+    struct str name;
     struct str action;   /* of deny */
     struct str resource; /* of deny */
     /* when it acts, among the requests that match; 0: not limited by it */

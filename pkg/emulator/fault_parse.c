@@ -119,9 +119,9 @@ static bool read_probability(struct parse *p, const struct json *v)
 
 static bool read_match(struct parse *p, const struct json *v)
 {
-    static const char *const names[] = {"api",   "operation",   "userAgent", "accessKeyId",
-                                        "after", "until",       "nth",       "every",
-                                        "count", "probability", "seed",      NULL};
+    static const char *const names[] = {
+        "api", "operation", "userAgent", "accessKeyId", "name", "after", "until",
+        "nth", "every",     "count",     "probability", "seed", NULL};
     struct fault_rule *rule = p->rule;
 
     if (v == NULL) {
@@ -132,7 +132,7 @@ static bool read_match(struct parse *p, const struct json *v)
            text(p, v, "api", &rule->api) && read_api(p) &&
            text(p, v, "operation", &rule->operation) &&
            text(p, v, "userAgent", &rule->user_agent) &&
-           text(p, v, "accessKeyId", &rule->access_key_id) &&
+           text(p, v, "accessKeyId", &rule->access_key_id) && text(p, v, "name", &rule->name) &&
            number(p, v, "after", 0, NUMBER_MAX, &rule->after) &&
            number(p, v, "until", 1, NUMBER_MAX, &rule->until) &&
            number(p, v, "nth", 1, NUMBER_MAX, &rule->nth) &&

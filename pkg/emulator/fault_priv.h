@@ -61,6 +61,7 @@ struct emu_fault_subject {
     struct str operation; /* "DescribeRepositories", "PUT /v2/a/manifests/v1" */
     struct str user_agent;
     struct str access_key_id; /* claimed, not yet proved */
+    struct str name;          /* of the template, repository or setting that is asked about */
     struct str action;        /* "ecr:PutImage" */
     struct str resource;      /* an ARN, or "*" */
     struct str caller;        /* an ARN */

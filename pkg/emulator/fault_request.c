@@ -16,6 +16,7 @@ bool emu_fault_begin(struct emu_request *r, const struct emu_fault_call *call)
         .operation = call->operation,
         .user_agent = r->log.user_agent,
         .access_key_id = call->access_key_id,
+        .name = call->name,
         .action = call->action,
         .resource = call->resource,
         .caller = emu_caller_arn(r->emu, &r->arena, call->access_key_id, is_temporary),

@@ -15,6 +15,7 @@ struct emu_fault_call {
     struct str access_key_id; /* claimed; may be absent */
     struct str action;        /* "ecr:PutImage" */
     struct str resource;      /* an ARN, or "*" */
+    struct str name;          /* of what it is about; may be absent */
 };
 
 /* Chooses r->fault, waits where it says so. False: the connection is to break (replied). */

@@ -100,6 +100,64 @@ static const struct emu_shape shape_BatchGetImageRequest = {
     .n_members = 4,
 };
 
+static const struct emu_shape shape_PullThroughCacheRuleRepositoryPrefix = {
+    .name = "PullThroughCacheRuleRepositoryPrefix",
+    .type = EMU_SHAPE_STRING,
+    .min = 2,
+    .max = 30,
+    .pattern = "^([a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(\\/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*\\/?|ROOT)$",
+};
+
+static const struct emu_shape shape_Url = {
+    .name = "Url",
+    .type = EMU_SHAPE_STRING,
+    .min = -1,
+    .max = -1,
+};
+
+static const char *const values_UpstreamRegistry[] = {"ecr", "ecr-public", "quay", "k8s", "docker-hub", "github-container-registry", "azure-container-registry", "gitlab-container-registry", "chainguard"};
+static const struct emu_shape shape_UpstreamRegistry = {
+    .name = "UpstreamRegistry",
+    .type = EMU_SHAPE_STRING,
+    .min = -1,
+    .max = -1,
+    .values = values_UpstreamRegistry,
+    .n_values = 9,
+};
+
+static const struct emu_shape shape_CredentialArn = {
+    .name = "CredentialArn",
+    .type = EMU_SHAPE_STRING,
+    .min = 50,
+    .max = 612,
+    .pattern = "^arn:aws(-\\w+)*:secretsmanager:[a-zA-Z0-9-:]+:secret:ecr\\-pullthroughcache\\/[a-zA-Z0-9\\/_+=.@-]+$",
+};
+
+static const struct emu_shape shape_CustomRoleArn = {
+    .name = "CustomRoleArn",
+    .type = EMU_SHAPE_STRING,
+    .min = -1,
+    .max = 2048,
+};
+
+static const struct emu_member members_CreatePullThroughCacheRuleRequest[] = {
+    {"ecrRepositoryPrefix", &shape_PullThroughCacheRuleRepositoryPrefix, true},
+    {"upstreamRegistryUrl", &shape_Url, true},
+    {"registryId", &shape_RegistryId, false},
+    {"upstreamRegistry", &shape_UpstreamRegistry, false},
+    {"credentialArn", &shape_CredentialArn, false},
+    {"customRoleArn", &shape_CustomRoleArn, false},
+    {"upstreamRepositoryPrefix", &shape_PullThroughCacheRuleRepositoryPrefix, false},
+};
+static const struct emu_shape shape_CreatePullThroughCacheRuleRequest = {
+    .name = "CreatePullThroughCacheRuleRequest",
+    .type = EMU_SHAPE_STRUCTURE,
+    .min = -1,
+    .max = -1,
+    .members = members_CreatePullThroughCacheRuleRequest,
+    .n_members = 7,
+};
+
 static const struct emu_shape shape_TagKey = {
     .name = "TagKey",
     .type = EMU_SHAPE_STRING,
@@ -319,13 +377,6 @@ static const struct emu_shape shape_RCTAppliedForList = {
     .element = &shape_RCTAppliedFor,
 };
 
-static const struct emu_shape shape_CustomRoleArn = {
-    .name = "CustomRoleArn",
-    .type = EMU_SHAPE_STRING,
-    .min = -1,
-    .max = 2048,
-};
-
 static const struct emu_member members_CreateRepositoryCreationTemplateRequest[] = {
     {"prefix", &shape_Prefix, true},
     {"description", &shape_RepositoryTemplateDescription, false},
@@ -357,6 +408,19 @@ static const struct emu_shape shape_DeleteLifecyclePolicyRequest = {
     .min = -1,
     .max = -1,
     .members = members_DeleteLifecyclePolicyRequest,
+    .n_members = 2,
+};
+
+static const struct emu_member members_DeletePullThroughCacheRuleRequest[] = {
+    {"ecrRepositoryPrefix", &shape_PullThroughCacheRuleRepositoryPrefix, true},
+    {"registryId", &shape_RegistryId, false},
+};
+static const struct emu_shape shape_DeletePullThroughCacheRuleRequest = {
+    .name = "DeletePullThroughCacheRuleRequest",
+    .type = EMU_SHAPE_STRUCTURE,
+    .min = -1,
+    .max = -1,
+    .members = members_DeletePullThroughCacheRuleRequest,
     .n_members = 2,
 };
 
@@ -468,6 +532,29 @@ static const struct emu_shape shape_DescribeImagesRequest = {
     .max = -1,
     .members = members_DescribeImagesRequest,
     .n_members = 6,
+};
+
+static const struct emu_shape shape_PullThroughCacheRuleRepositoryPrefixList = {
+    .name = "PullThroughCacheRuleRepositoryPrefixList",
+    .type = EMU_SHAPE_LIST,
+    .min = 1,
+    .max = 100,
+    .element = &shape_PullThroughCacheRuleRepositoryPrefix,
+};
+
+static const struct emu_member members_DescribePullThroughCacheRulesRequest[] = {
+    {"registryId", &shape_RegistryId, false},
+    {"ecrRepositoryPrefixes", &shape_PullThroughCacheRuleRepositoryPrefixList, false},
+    {"nextToken", &shape_NextToken, false},
+    {"maxResults", &shape_MaxResults, false},
+};
+static const struct emu_shape shape_DescribePullThroughCacheRulesRequest = {
+    .name = "DescribePullThroughCacheRulesRequest",
+    .type = EMU_SHAPE_STRUCTURE,
+    .min = -1,
+    .max = -1,
+    .members = members_DescribePullThroughCacheRulesRequest,
+    .n_members = 4,
 };
 
 static const struct emu_shape shape_DescribeRegistryRequest = {
@@ -802,13 +889,16 @@ static const struct emu_shape shape_UpdateRepositoryCreationTemplateRequest = {
 const struct emu_operation_model emu_operation_models[] = {
     {"BatchDeleteImage", &shape_BatchDeleteImageRequest, false},
     {"BatchGetImage", &shape_BatchGetImageRequest, false},
+    {"CreatePullThroughCacheRule", &shape_CreatePullThroughCacheRuleRequest, true},
     {"CreateRepository", &shape_CreateRepositoryRequest, false},
     {"CreateRepositoryCreationTemplate", &shape_CreateRepositoryCreationTemplateRequest, true},
     {"DeleteLifecyclePolicy", &shape_DeleteLifecyclePolicyRequest, true},
+    {"DeletePullThroughCacheRule", &shape_DeletePullThroughCacheRuleRequest, true},
     {"DeleteRepository", &shape_DeleteRepositoryRequest, false},
     {"DeleteRepositoryCreationTemplate", &shape_DeleteRepositoryCreationTemplateRequest, true},
     {"DeleteRepositoryPolicy", &shape_DeleteRepositoryPolicyRequest, false},
     {"DescribeImages", &shape_DescribeImagesRequest, false},
+    {"DescribePullThroughCacheRules", &shape_DescribePullThroughCacheRulesRequest, true},
     {"DescribeRegistry", &shape_DescribeRegistryRequest, true},
     {"DescribeRepositories", &shape_DescribeRepositoriesRequest, false},
     {"DescribeRepositoryCreationTemplates", &shape_DescribeRepositoryCreationTemplatesRequest, true},
@@ -828,13 +918,14 @@ const struct emu_operation_model emu_operation_models[] = {
     {"UntagResource", &shape_UntagResourceRequest, false},
     {"UpdateRepositoryCreationTemplate", &shape_UpdateRepositoryCreationTemplateRequest, true},
 };
-const size_t emu_n_operation_models = 27;
+const size_t emu_n_operation_models = 30;
 
 const char *const emu_model_patterns[] = {
     "[0-9]{12}",
     "[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(\\/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*",
-    "^[0-9a-zA-Z._*-]{1,128}$",
     "^([a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(\\/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*\\/?|ROOT)$",
+    "^arn:aws(-\\w+)*:secretsmanager:[a-zA-Z0-9-:]+:secret:ecr\\-pullthroughcache\\/[a-zA-Z0-9\\/_+=.@-]+$",
+    "^[0-9a-zA-Z._*-]{1,128}$",
     "^$|arn:aws[a-z0-9-]*:kms:[a-z0-9-]+:[0-9]{12}:key\\/[a-z0-9-]+",
 };
-const size_t emu_n_model_patterns = 5;
+const size_t emu_n_model_patterns = 6;

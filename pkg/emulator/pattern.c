@@ -79,6 +79,47 @@ static bool match_kms_key(struct str s)
            all_lower(str_from_offset(rest, 4));
 }
 
+static bool is_word(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/* "(-\\w+)*" after "aws". */
+static bool is_partition(struct str s)
+{
+    if (!str_starts_with(s, STR("aws")))
+        return false;
+    for (size_t i = 3; i < s.len; i++)
+        if (!is_word(s.ptr[i]) && !(s.ptr[i] == '-' && i + 1 < s.len && s.ptr[i + 1] != '-'))
+            return false;
+    return s.len == 3 || s.ptr[3] == '-';
+}
+
+/* The secret that a rule logs in upstream with. */
+static bool match_credential(struct str s)
+{
+    static const char mark[] = ":secret:ecr-pullthroughcache/";
+    struct str arn, partition, service, rest = s;
+    ptrdiff_t at = -1;
+
+    if (!str_cut(rest, ':', &arn, &rest) || !str_cut(rest, ':', &partition, &rest) ||
+        !str_cut(rest, ':', &service, &rest) || !str_eq(arn, STR("arn")) ||
+        !is_partition(partition) || !str_eq(service, STR("secretsmanager")))
+        return false;
+    for (size_t i = 0; i < rest.len && at < 0; i++)
+        if (str_starts_with(str_from_offset(rest, i), str_from(mark)))
+            at = (ptrdiff_t)i;
+        else if (!is_word(rest.ptr[i]) && rest.ptr[i] != '-' && rest.ptr[i] != ':')
+            return false;
+    if (at < 1)
+        return false;
+    rest = str_from_offset(rest, (size_t)at + sizeof mark - 1);
+    for (size_t i = 0; i < rest.len; i++)
+        if (!is_word(rest.ptr[i]) && strchr("/+=.@-", rest.ptr[i]) == NULL)
+            return false;
+    return rest.len > 0;
+}
+
 #define NAME "[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(\\/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*"
 
 static const struct {
@@ -88,6 +129,9 @@ static const struct {
     {"[0-9]{12}", emu_is_account},
     {NAME, match_name},
     {"^(" NAME "\\/?|ROOT)$", match_prefix},
+    {"^arn:aws(-\\w+)*:secretsmanager:[a-zA-Z0-9-:]+:secret:ecr\\-pullthroughcache\\/"
+     "[a-zA-Z0-9\\/_+=.@-]+$",
+     match_credential},
     {"^[0-9a-zA-Z._*-]{1,128}$", match_filter},
     {"^$|arn:aws[a-z0-9-]*:kms:[a-z0-9-]+:[0-9]{12}:key\\/[a-z0-9-]+", match_kms_key},
 };

@@ -85,6 +85,7 @@ struct emu_store *emu_store_new(const struct emulator_behavior *behavior, const 
     memcpy(s->region, region.ptr, region.len);
     s->next_seq = 1;
     s->templates = map_new();
+    s->cache_rules = map_new();
     s->repositories = map_new();
     s->history = emu_history_new();
     return s;
@@ -108,6 +109,7 @@ struct emu_store *emu_store_free(struct emu_store *s)
     s->load = mem_free(s->load);
     s->repositories = map_free(s->repositories, free_repository);
     s->templates = map_free(s->templates, free_template);
+    s->cache_rules = s->cache_rules != NULL ? map_free(s->cache_rules, emu_cache_rule_free) : NULL;
     for (size_t i = 0; i < ARRAY_SIZE(s->settings); i++)
         mem_free(s->settings[i]);
     s->history = emu_history_free(s->history);

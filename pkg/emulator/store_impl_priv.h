@@ -22,6 +22,7 @@ struct emu_store {
     uint64_t next_seq;
     struct map *templates;    /* key -> struct emu_template */
     struct map *repositories; /* name -> struct emu_repository */
+    struct map *cache_rules;  /* prefix -> struct emu_cache_rule; NULL in a view */
     char *settings[3];        /* by emu_setting_index(); NULL: the default */
     struct emu_stats stats;
     int64_t second;              /* the one that calls are counted in */
@@ -33,6 +34,7 @@ struct emu_store {
 };
 
 struct emu_image *emu_image_free(struct emu_image *i);
+void emu_cache_rule_free(void *rule);
 /* Index of an account setting by its name; -1: unknown. */
 int emu_setting_index(struct str name);
 /* "the index of a name" the other way; NULL past the end. */

@@ -113,8 +113,8 @@ static bool begin_fault(struct emu_request *r, const struct v2_state *s)
             .operation = arena_printf(&r->arena, "%.*s %.*s", STR_ARG(r->method), STR_ARG(r->path)),
             .access_key_id = r->log.access_key_id,
             .action = str_from(action_of(s->target.kind, r->method)),
-            .resource =
-                str_is_empty(name) ? STR("*") : emu_repository_arn(r->emu, &r->arena, name)});
+            .resource = str_is_empty(name) ? STR("*") : emu_repository_arn(r->emu, &r->arena, name),
+            .name = name});
 }
 
 /* Replies at once: whoever is not known has no body that we would read. */

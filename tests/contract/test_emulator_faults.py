@@ -82,6 +82,7 @@ WRONG = [
     ({"match": {"api": "s3"}, "fail": {}}, "api: want ecr, sts or v2"),
     ({"match": {"operation": ""}, "fail": {}}, "operation: want a string"),
     ({"match": {"operation": 7}, "fail": {}}, "operation: want a string"),
+    ({"match": {"name": ""}, "fail": {}}, "name: want a string"),
     ({"match": {"nth": 0}, "fail": {}}, "nth: want a whole number, 1 to"),
     ({"match": {"count": 1.5}, "fail": {}}, "count: want a whole number"),
     ({"match": {"probability": 0}, "fail": {}}, "probability"),
@@ -195,6 +196,29 @@ def test_by_user_agent_and_key(emulator):
     emulator.control("DELETE", "faults")
     emulator.add_fault({"userAgent": "berth*"}, fail={})
     emulator.ecr.describe_registry()
+
+
+def test_by_what_is_named(emulator, registry):
+    """Template, repository and setting; several names count by the first; who names nothing is
+    matched by no pattern but `*`."""
+    ecr = emulator.ecr
+    emulator.add_fault({"name": "a/*"}, fail={"status": 503, "type": "Named"})
+    named = [
+        (ecr.create_repository_creation_template, {"prefix": "a/x", "appliedFor": ["REPLICATION"]}),
+        (ecr.delete_repository_creation_template, {"prefix": "a/x"}),
+        (ecr.describe_repository_creation_templates, {"prefixes": ["a/x", "b/x"]}),
+        (ecr.describe_repositories, {"repositoryNames": ["a/b"]}),
+        (ecr.get_repository_policy, {"repositoryName": "a/b"}),
+    ]
+    for call, arguments in named:
+        assert refused(call, **arguments) == ("Named", 503), arguments
+    assert registry("GET", "/v2/a/b/tags/list").status == 503
+    ecr.describe_repository_creation_templates()
+    ecr.create_repository_creation_template(prefix="b/a", appliedFor=["REPLICATION"])
+    assert registry("GET", "/v2/").status == 200
+    emulator.add_fault({"name": "BLOB_*"}, fail={"type": "Setting"})
+    assert refused(ecr.get_account_setting, name="BLOB_MOUNTING")[0] == "Setting"
+    ecr.get_account_setting(name="REGISTRY_POLICY_SCOPE")
 
 
 def test_the_log_names_the_rule(emulator):

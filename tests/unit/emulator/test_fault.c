@@ -51,6 +51,7 @@ static struct emu_fault ask(struct fixture *f, const char *api, const char *oper
     struct emu_fault_subject subject = {.api = str_from(api),
                                         .operation = str_from(operation),
                                         .access_key_id = STR("key"),
+                                        .name = STR("team/app"),
                                         .action = STR("ecr:Something"),
                                         .resource = STR("arn:r"),
                                         .caller = STR("arn:c")};
@@ -136,6 +137,9 @@ static const struct {
      "GET /v2/a/b/manifests/v1", EMU_FAULT_NONE},
     {"{\"match\":{\"accessKeyId\":\"k*\"},\"fail\":{}}", "ecr", "X", EMU_FAULT_FAIL},
     {"{\"match\":{\"userAgent\":\"x*\"},\"fail\":{}}", "ecr", "X", EMU_FAULT_NONE},
+    {"{\"match\":{\"name\":\"team/*\"},\"fail\":{}}", "ecr", "X", EMU_FAULT_FAIL},
+    {"{\"match\":{\"name\":\"team/app\"},\"fail\":{}}", "v2", "X", EMU_FAULT_FAIL},
+    {"{\"match\":{\"name\":\"team\"},\"fail\":{}}", "ecr", "X", EMU_FAULT_NONE},
     {"{\"expire\":\"key\"}", "ecr", "X", EMU_FAULT_EXPIRE},
     {"{\"expire\":\"key2\"}", "ecr", "X", EMU_FAULT_NONE},
     {"{\"deny\":{\"action\":\"ecr:Some*\",\"resource\":\"arn:*\"}}", "ecr", "X", EMU_FAULT_DENY},

@@ -35,7 +35,7 @@ static void test_every_handler_is_in_the_model(void **state)
 {
     static const struct emu_operation *const tables[] = {
         emu_template_operations, emu_repository_operations, emu_policy_operations,
-        emu_image_operations, emu_registry_operations};
+        emu_image_operations,    emu_registry_operations,   emu_cache_operations};
     size_t n = 0;
 
     (void)state;
@@ -60,6 +60,10 @@ static void test_every_pattern_is_known(void **state)
 #define FILTER  "^[0-9a-zA-Z._*-]{1,128}$"
 #define KEY     "^$|arn:aws[a-z0-9-]*:kms:[a-z0-9-]+:[0-9]{12}:key\\/[a-z0-9-]+"
 #define KEY_ARN "arn:aws:kms:us-east-1:123456789012:key/"
+#define SECRET                                                                                     \
+    "^arn:aws(-\\w+)*:secretsmanager:[a-zA-Z0-9-:]+:secret:ecr\\-pullthroughcache\\/"              \
+    "[a-zA-Z0-9\\/_+=.@-]+$"
+#define SECRET_ARN "secretsmanager:us-east-1:123456789012:secret:ecr-pullthroughcache/"
 
 static const struct {
     const char *pattern;
@@ -107,6 +111,16 @@ static const struct {
     {KEY, "arn:aws:kms::123456789012:key/x", false},
     {KEY, "arn:gcp:kms:us-east-1:123456789012:key/x", false},
     {KEY, "arn:aws:kms", false},
+    {SECRET, "arn:aws:" SECRET_ARN "hub-x1_/+=.@", true},
+    {SECRET, "arn:aws-us-gov:" SECRET_ARN "x", true},
+    {SECRET, "arn:aws-:" SECRET_ARN "x", false},
+    {SECRET, "arn:awsx:" SECRET_ARN "x", false},
+    {SECRET, "arn:aws:" SECRET_ARN, false},
+    {SECRET, "arn:aws:" SECRET_ARN "a b", false},
+    {SECRET, "arn:aws:secretsmanager::secret:ecr-pullthroughcache/x", false},
+    {SECRET, "arn:aws:secretsmanager:us east:secret:ecr-pullthroughcache/x", false},
+    {SECRET, "arn:aws:secretsmanager:us-east-1:123456789012:secret:x", false},
+    {SECRET, "", false},
 };
 
 static void test_patterns(void **state)
