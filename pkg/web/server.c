@@ -1,64 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The server on libwebsockets, 4.1.6 (Debian 12) to 4.3 (Debian 13, Ubuntu 24.04).
+ * The server on libwebsockets, 4.1.6 (Debian 12) to 4.3 (Debian 13, Ubuntu 24.04): its life, its
+ * callbacks and its numbers.
  *
- * One context with one virtual host that does not listen. Our listening socket is adopted as a raw
- * file of the protocol "listener": when it is readable we accept, and hand the connection to
- * libwebsockets as HTTP. All callbacks run on the loop thread; lws_cancel_service() is the only
- * call from another one. The answer is made when the headers are there; the first piece is written
- * with it where it is the only one, more of them when the connection takes them.
+ * One context with one virtual host that does not listen: connections come from listener.c. All
+ * callbacks run on the loop thread; lws_cancel_service() is the only call from another one, and
+ * what it is for (answers that have come, draining, finishing) is looked up when it arrives.
  */
 #include "web/server.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/thread.h"
-#include "web_priv.h"
-
-#include <libwebsockets.h>
+#include "server_priv.h"
+#include "tls_priv.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
-    PIECE_BYTES = 32 * 1024,
-    HEADER_BYTES = 1024, /* of an answer: ours are few and short */
-    ACCEPTS_AT_A_TIME = 16,
     /* file descriptors of the context beside connections: listener, wake-up pipe, reserve */
     OTHER_FDS = 8,
     /* lws 4.1.6: an accepted connection whose headers do not arrive */
     HEADERS_TIMEOUT_S = 10,
-    ACCEPT_PAUSE_MS = 500
-};
-
-struct web_server {
-    struct web_options o;
-    char address[WEB_MAX_LISTEN];
-    int port;
-    struct lws_context *context;
-    struct lws_vhost *vhost;
-    struct lws *listener;
-    struct thread thread;
-    atomic_bool is_stopping;
-    /* of the loop thread */
-    int connections;
-    bool is_paused; /* the listener is not polled: too many connections, or accept() failed */
-    unsigned char piece[LWS_PRE + PIECE_BYTES];
-};
-
-/* The per-session data of libwebsockets: zeroed at each request, freed after HTTP_DROP_PROTOCOL.
- * lws 4.1.6: one connection has a new one for each request. */
-struct exchange {
-    struct buf body;
-    size_t sent;
-    bool is_open;
-    bool is_last; /* the connection is closed after the answer */
+    CONNECTIONS_MAX = 1 << SLOT_BITS
 };
 
 /* libwebsockets logs through one function for the process, which gets no argument. */
@@ -75,248 +42,136 @@ static void set_log_level(void)
     lws_set_log_level(LLL_ERR | LLL_WARN, emit);
 }
 
-static struct web_server *server_of(struct lws *wsi)
+/* Callbacks */
+
+static int on_request(struct connection *c)
 {
-    return lws_context_user(lws_get_context(wsi));
-}
-
-/* The listener */
-
-static void pause_accepting(struct web_server *s)
-{
-    if (s->is_paused)
-        return;
-    s->is_paused = true;
-    (void)lws_rx_flow_control(s->listener, 0);
-    /* a way back where no connection ends: another one may hold the descriptors */
-    lws_set_timer_usecs(s->listener, ACCEPT_PAUSE_MS * LWS_US_PER_MS);
-}
-
-static void resume_accepting(struct web_server *s)
-{
-    if (!s->is_paused || s->connections >= s->o.max_connections)
-        return;
-    s->is_paused = false;
-    (void)lws_rx_flow_control(s->listener, 1);
-}
-
-static void accept_some(struct web_server *s)
-{
-    const int listen_fd = lws_get_socket_fd(s->listener);
-    for (int i = 0; i < ACCEPTS_AT_A_TIME; i++) {
-        if (s->connections >= s->o.max_connections) {
-            pause_accepting(s);
-            return;
-        }
-        const int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0) {
-            /* what the peer undid already is no failure; a lack of descriptors would be polled
-             * again at once, for ever */
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-                pause_accepting(s);
-            return;
-        }
-        const int before = s->connections++;
-        if (lws_adopt_socket_vhost(s->vhost, fd) == NULL) /* has closed it */
-            s->connections = before;
-    }
-}
-
-static int on_listener(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
-                       size_t len)
-{
-    (void)user;
-    (void)in;
-    (void)len;
-    struct web_server *s = server_of(wsi);
-    if (reason == LWS_CALLBACK_RAW_RX_FILE) {
-        accept_some(s);
-    } else if (reason == LWS_CALLBACK_TIMER) {
-        const bool was_paused = s->is_paused;
-        resume_accepting(s);
-        if (was_paused && s->is_paused)
-            lws_set_timer_usecs(wsi, ACCEPT_PAUSE_MS * LWS_US_PER_MS);
-    }
-    return 0;
-}
-
-/* A request */
-
-static int finish(struct lws *wsi, struct exchange *x)
-{
-    x->is_open = false;
-    if (x->is_last)
-        return -1;
-    return lws_http_transaction_completed(wsi) != 0 ? -1 : 0;
-}
-
-static int on_writable(struct web_server *s, struct lws *wsi, struct exchange *x)
-{
-    if (x == NULL || !x->is_open)
-        return 0;
-    const struct str rest = str_from_offset(buf_str(&x->body), x->sent);
-    const size_t n = rest.len < PIECE_BYTES ? rest.len : PIECE_BYTES;
-    const bool is_end = n == rest.len;
-    memcpy(s->piece + LWS_PRE, rest.ptr, n);
-    if (lws_write(wsi, s->piece + LWS_PRE, n, is_end ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < 0)
-        return -1;
-    x->sent += n;
-    if (is_end)
-        return finish(wsi, x);
-    lws_callback_on_writable(wsi);
-    return 0;
-}
-
-static bool add_header(struct lws *wsi, const char *name, const char *value, unsigned char **at,
-                       unsigned char *end)
-{
-    return lws_add_http_header_by_name(wsi, (const unsigned char *)name,
-                                       (const unsigned char *)value, (int)strlen(value), at,
-                                       end) == 0;
-}
-
-static int answer(struct lws *wsi, struct exchange *x, int status, const char *content_type,
-                  bool is_head)
-{
-    unsigned char headers[LWS_PRE + HEADER_BYTES];
-    unsigned char *start = headers + LWS_PRE;
-    unsigned char *at = start;
-    unsigned char *end = headers + sizeof(headers) - 1;
-    if (lws_add_http_common_headers(wsi, (unsigned)status, content_type, x->body.len, &at, end) ||
-        !add_header(wsi, "x-content-type-options:", "nosniff", &at, end) ||
-        (status == 405 && !add_header(wsi, "allow:", "GET, HEAD", &at, end)) ||
-        (x->is_last && !add_header(wsi, "connection:", "close", &at, end)) ||
-        lws_finalize_write_http_header(wsi, start, &at, end))
-        return -1;
-    x->is_open = true;
-    if (is_head || x->body.len == 0)
-        return finish(wsi, x);
-    /* lws 4.1.6: reads a body that may follow before it says that we may write; returning -1 after
-     * this write ends the connection when the write is through. lws 4.3: closes the connection
-     * where the next request has come (pipelining) and this answer is not through: what fits into
-     * one piece goes at once. */
-    if (x->is_last || x->body.len <= PIECE_BYTES)
-        return on_writable(server_of(wsi), wsi, x);
-    lws_callback_on_writable(wsi);
-    return 0;
-}
-
-/* The connection ends with the answer: what follows on it is not to be read. */
-static int refuse(struct lws *wsi, struct exchange *x, int status, const char *text)
-{
-    x->is_last = true;
-    buf_fini(&x->body);
-    x->body = BUF_INIT(HEADER_BYTES);
-    buf_append_cstr(&x->body, text);
-    return answer(wsi, x, status, "text/plain; charset=utf-8", false);
-}
-
-static int call_handler(struct web_server *s, struct lws *wsi, struct exchange *x,
-                        const struct web_request *rq, bool is_head)
-{
-    struct web_response rs = {.status = 200,
-                              .content_type = "text/plain; charset=utf-8",
-                              .body = BUF_INIT(WEB_MAX_BODY_BYTES)};
-    s->o.handler(s->o.arg, rq, &rs);
-    buf_fini(&x->body);
-    x->body = rs.body;
-    if (!buf_ok(&x->body))
-        return refuse(wsi, x, 500, "the answer is too big\n");
-    assert(rs.status >= 200 && rs.status <= 599);
-    return answer(wsi, x, rs.status, rs.content_type, is_head);
-}
-
-static bool has_body(struct lws *wsi)
-{
-    char length[4] = "";
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0)
-        return true;
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) <= 0)
-        return false;
-    return lws_hdr_copy(wsi, length, sizeof(length), WSI_TOKEN_HTTP_CONTENT_LENGTH) != 1 ||
-           length[0] != '0';
-}
-
-/* lws 4.1.6: lws_hdr_copy() joins the parts of a query with commas */
-static struct str read_query(struct lws *wsi, char *text, size_t size)
-{
-    size_t len = 0;
-    for (int i = 0; len + 1 < size; i++) {
-        const int n =
-            lws_hdr_copy_fragment(wsi, text + len, (int)(size - len), WSI_TOKEN_HTTP_URI_ARGS, i);
-        if (n < 0)
-            break;
-        len += (size_t)n;
-        text[len++] = '&';
-    }
-    return len > 1 ? str_n(text, len - 1) : STR_NULL;
-}
-
-static int on_request(struct web_server *s, struct lws *wsi, struct exchange *x)
-{
-    x->body = BUF_INIT(HEADER_BYTES);
-    lws_set_timer_usecs(wsi, WEB_REQUEST_TIMEOUT_MS * LWS_US_PER_MS);
     char *path = NULL;
     int path_len = 0;
-    const int method = lws_http_get_uri_and_method(wsi, &path, &path_len);
-    if (method != LWSHUMETH_GET && method != LWSHUMETH_HEAD)
-        return refuse(wsi, x, 405, "only GET and HEAD are served here\n");
-    /* lws 4.1.6: chunked bodies are not decoded, lengths are not read strictly */
-    if (has_body(wsi))
-        return refuse(wsi, x, 413, "a request with a body is not served here\n");
+    const struct web_server *s = c->server;
+    const int method = lws_http_get_uri_and_method(c->wsi, &path, &path_len);
+    const bool is_get = method == LWSHUMETH_GET || method == LWSHUMETH_HEAD;
+    const bool is_call = method == LWSHUMETH_POST && s->o.call_handler != NULL;
+    c->exchange = EXCHANGE_WRITING;
+    c->is_last = web_header_is_last(c->wsi);
+    web_exchange_arm(c, web_now_ms() + WEB_REQUEST_TIMEOUT_MS);
+    if (!is_get && !is_call)
+        return web_exchange_refuse(c, 405,
+                                   s->o.call_handler != NULL
+                                       ? "only GET, HEAD and POST are served here\n"
+                                       : "only GET and HEAD are served here\n");
     if (path_len <= 0 || path[0] != '/' || memchr(path, '\0', (size_t)path_len) != NULL)
-        return refuse(wsi, x, 400, "the path cannot be read\n");
-    char query[WEB_MAX_HEADER_BYTES];
-    const bool is_head = method == LWSHUMETH_HEAD;
-    const struct web_request rq = {
-        .method = is_head ? STR("HEAD") : STR("GET"),
-        .path = str_n(path, (size_t)path_len),
-        .query = read_query(wsi, query, sizeof(query)),
-    };
-    return call_handler(s, wsi, x, &rq, is_head);
+        return web_exchange_refuse(c, 400, "the path cannot be read\n");
+    if (is_call)
+        return web_call_begin(c, str_n(path, (size_t)path_len));
+    if (web_header_has_body(c->wsi))
+        return web_exchange_refuse(c, 413, "a request with a body is not served here\n");
+    return web_get(c, method, str_n(path, (size_t)path_len));
+}
+
+static void on_destroy(struct connection *c)
+{
+    struct web_server *s = c->server;
+    web_exchange_end(c);
+    if (s->o.tls != NULL && !c->is_secured)
+        atomic_fetch_add(&s->counters.failed_handshakes, 1);
+    c->wsi = NULL;
+    const int left = atomic_fetch_sub(&s->counters.connections, 1) - 1;
+    if (s->listener != NULL) {
+        web_listener_resume(s);
+        return;
+    }
+    pthread_mutex_lock(&s->mutex);
+    s->is_empty = left == 0;
+    pthread_cond_signal(&s->cond);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static int on_connection(struct connection *c, enum lws_callback_reasons reason, void *in,
+                         size_t len)
+{
+    switch ((int)reason) {
+    case LWS_CALLBACK_HTTP:
+        return on_request(c);
+    case LWS_CALLBACK_HTTP_BODY:
+        return web_call_body(c, in, len);
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+        return web_call_complete(c);
+    case LWS_CALLBACK_HTTP_WRITEABLE:
+        return web_exchange_writable(c);
+    case LWS_CALLBACK_TIMER:
+        return web_exchange_timer(c);
+    case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
+        web_exchange_end(c);
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY:
+        on_destroy(c);
+        return 0;
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: /* lws 4.1.6: `in` is freed already */
+    case LWS_CALLBACK_RAW_ADOPT:            /* CONNECT */
+    case LWS_CALLBACK_RAW_CONNECTED:
+    case LWS_CALLBACK_RAW_RX:
+    case LWS_CALLBACK_RAW_WRITEABLE:
+        return -1;
+    default:
+        return 0;
+    }
+}
+
+/* On all connections; their time starts anew. */
+static void begin_idle_limit(struct web_server *s)
+{
+    const int64_t now_ms = web_now_ms();
+    for (int i = 0; i < s->o.max_connections; i++) {
+        struct connection *c = &s->connections[i];
+        if (c->wsi == NULL || c->exchange != EXCHANGE_NONE)
+            continue;
+        c->since_ms = now_ms;
+        web_exchange_arm(c, now_ms + (s->knows_finish ? FINISH_IDLE_MS : WEB_DRAIN_IDLE_MS));
+    }
+}
+
+static void on_wake(struct web_server *s)
+{
+    web_call_deliver(s);
+    if (!s->knows_drain && atomic_load(&s->is_draining)) {
+        s->knows_drain = true;
+        begin_idle_limit(s);
+    }
+    if (s->knows_finish || !atomic_load(&s->is_finishing))
+        return;
+    s->knows_finish = true;
+    web_listener_close(s);
+    begin_idle_limit(s);
+    pthread_mutex_lock(&s->mutex);
+    s->is_empty = atomic_load(&s->counters.connections) == 0;
+    pthread_cond_signal(&s->cond);
+    pthread_mutex_unlock(&s->mutex);
 }
 
 static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                    size_t len)
 {
-    (void)in; /* lws 4.1.6: freed already in HTTP_CONFIRM_UPGRADE */
-    (void)len;
-    struct exchange *x = user;
     struct web_server *s = server_of(wsi);
-    switch ((int)reason) {
-    case LWS_CALLBACK_HTTP:
-        return on_request(s, wsi, x);
-    case LWS_CALLBACK_HTTP_WRITEABLE:
-        return on_writable(s, wsi, x);
-    case LWS_CALLBACK_TIMER:
-        /* never cancelled (lws 4.1.6: that makes it fire): one that is left over does nothing */
-        return x != NULL && x->is_open ? -1 : 0;
-    case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
-        if (x != NULL)
-            buf_fini(&x->body);
-        return 0;
-    case LWS_CALLBACK_WSI_DESTROY:
-        if (wsi != s->listener && s->connections > 0) {
-            s->connections--;
-            resume_accepting(s);
-        }
-        return 0;
-    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-    case LWS_CALLBACK_HTTP_BODY:
-    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-    case LWS_CALLBACK_RAW_ADOPT: /* CONNECT */
-    case LWS_CALLBACK_RAW_CONNECTED:
-    case LWS_CALLBACK_RAW_RX:
-    case LWS_CALLBACK_RAW_WRITEABLE:
-        return -1;
-    default: /* and EVENT_WAIT_CANCELLED, where anything but 0 closes the wake-up pipe */
-        return 0;
+    if (reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED) {
+        on_wake(s);
+        return 0; /* anything else closes the wake-up pipe */
     }
+    if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS)
+        return s->o.tls != NULL && web_tls_configure(user, s->o.tls) ? 0 : -1;
+    if (wsi == s->listener)
+        return 0;
+    struct connection *c = lws_get_opaque_user_data(wsi);
+    if (c != NULL)
+        return on_connection(c, reason, in, len);
+    /* not ours yet: libwebsockets calls while it takes it */
+    return reason == LWS_CALLBACK_HTTP ? -1 : 0;
 }
 
 static const struct lws_protocols protocols[] = {
-    {.name = "http", .callback = on_http, .per_session_data_size = sizeof(struct exchange)},
-    {.name = "listener", .callback = on_listener},
+    /* lws 4.1.6: without session data HTTP_DROP_PROTOCOL does not come when a connection ends */
+    {.name = "http", .callback = on_http, .per_session_data_size = 1},
+    {.name = "listener", .callback = web_on_listener},
     {0},
 };
 
@@ -327,10 +182,12 @@ static bool create_context(struct web_server *s, struct err *e)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     atomic_store(&log_sink, s->o.log);
     pthread_once(&once, set_log_level);
+    const uint64_t tls =
+        LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
     const struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = protocols,
-        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | (s->o.tls != NULL ? tls : 0),
         .vhost_name = s->o.name,
         .user = s,
         .alpn = "http/1.1",
@@ -338,7 +195,7 @@ static bool create_context(struct web_server *s, struct err *e)
         .max_http_header_pool2 = (unsigned)s->o.max_connections,
         .pt_serv_buf_size = PIECE_BYTES,
         .fd_limit_per_thread = (unsigned)s->o.max_connections + OTHER_FDS,
-        .timeout_secs = WEB_REQUEST_TIMEOUT_MS / 1000,
+        .timeout_secs = WEB_HANDSHAKE_TIMEOUT_MS / 1000,
         .timeout_secs_ah_idle = HEADERS_TIMEOUT_S,
         .keepalive_timeout = WEB_IDLE_TIMEOUT_MS / 1000,
     };
@@ -363,17 +220,40 @@ static struct web_server *server_free(struct web_server *s)
         lws_context_destroy(s->context); /* closes the listener too */
     struct log *ours = s->o.log;
     (void)atomic_compare_exchange_strong(&log_sink, &ours, NULL);
+    calls_fini(&s->calls);
+    pthread_cond_destroy(&s->cond);
+    pthread_mutex_destroy(&s->mutex);
+    s->connections = mem_free(s->connections);
     return mem_free(s);
+}
+
+static void wake(void *arg)
+{
+    struct web_server *s = arg;
+    lws_cancel_service(s->context);
+}
+
+static struct web_options with_defaults(struct web_options o)
+{
+    o.max_connections = o.max_connections > 0 ? o.max_connections : WEB_CONNECTIONS;
+    o.workers = o.workers > 0 ? o.workers : WEB_WORKERS;
+    o.queue = o.queue > 0 ? o.queue : WEB_QUEUE;
+    o.call_timeout_ms = o.call_timeout_ms > 0 ? o.call_timeout_ms : WEB_REQUEST_TIMEOUT_MS;
+    o.max_call_bytes = o.max_call_bytes > 0 ? o.max_call_bytes : WEB_MAX_CALL_BYTES;
+    o.max_calls_bytes = o.max_calls_bytes > 0 ? o.max_calls_bytes : WEB_MAX_CALLS_BYTES;
+    return o;
 }
 
 bool web_server_new(const struct web_options *o, struct web_server **ret, struct err *e)
 {
     *ret = NULL;
-    assert(o->handler != NULL && strlen(o->name) <= 11);
+    assert(strlen(o->name) <= 11 && o->max_connections < CONNECTIONS_MAX);
     struct web_server *s = mem_alloc(sizeof(*s));
-    s->o = *o;
-    if (s->o.max_connections <= 0)
-        s->o.max_connections = WEB_CONNECTIONS;
+    s->o = with_defaults(*o);
+    s->connections = mem_alloc_array((size_t)s->o.max_connections, sizeof(*s->connections));
+    calls_init(&s->calls, &s->o, wake, s);
+    pthread_mutex_init(&s->mutex, NULL);
+    thread_cond_init(&s->cond);
     int fd = -1;
     if (!web_listen_open(o->listen, o->name, &fd, s->address, &s->port, e) ||
         !create_context(s, e)) {
@@ -414,15 +294,83 @@ void web_server_start(struct web_server *s)
 {
     char name[16];
     (void)snprintf(name, sizeof(name), "web-%.11s", s->o.name);
+    calls_start(&s->calls);
     thread_start(&s->thread, name, loop, s);
+}
+
+void web_server_answer(struct web_server *s, uint64_t id, int status, const char *content_type,
+                       struct buf *take_body)
+{
+    assert(status >= 200 && status <= 599 && status != 204 && status != 304);
+    struct buf nothing = BUF_INIT(0);
+    struct buf *body = take_body != NULL ? take_body : &nothing;
+    if (!buf_ok(body)) {
+        buf_fini(body);
+        status = 500;
+    }
+    if (!calls_answer(&s->calls, id, status, content_type, body))
+        atomic_fetch_add(&s->counters.dropped, 1);
+}
+
+void web_server_drain(struct web_server *s)
+{
+    atomic_store(&s->is_draining, true);
+    wake(s);
+}
+
+static bool wait_until_empty(struct web_server *s, int64_t timeout_ms)
+{
+    const int64_t end_ms = web_now_ms() + timeout_ms;
+    pthread_mutex_lock(&s->mutex);
+    int64_t left_ms = timeout_ms;
+    while (!s->is_empty && left_ms > 0) {
+        (void)thread_cond_wait_ms(&s->cond, &s->mutex, left_ms);
+        left_ms = end_ms - web_now_ms();
+    }
+    const bool is_empty = s->is_empty;
+    pthread_mutex_unlock(&s->mutex);
+    return is_empty;
+}
+
+bool web_server_finish(struct web_server *s, int64_t timeout_ms)
+{
+    if (atomic_load(&s->is_stopping))
+        return true;
+    atomic_store(&s->is_draining, true);
+    atomic_store(&s->is_finishing, true);
+    wake(s);
+    const bool is_empty = s->thread.is_running && timeout_ms > 0 && wait_until_empty(s, timeout_ms);
+    atomic_store(&s->is_stopping, true);
+    wake(s);
+    thread_join(&s->thread);
+    bool is_cut = false;
+    for (int i = 0; i < s->o.max_connections && !is_empty; i++)
+        is_cut = is_cut || s->connections[i].exchange != EXCHANGE_NONE;
+    calls_stop(&s->calls);
+    return !is_cut;
 }
 
 struct web_server *web_server_stop(struct web_server *s)
 {
     if (s == NULL)
         return NULL;
-    atomic_store(&s->is_stopping, true);
-    lws_cancel_service(s->context);
-    thread_join(&s->thread);
+    (void)web_server_finish(s, 0);
     return server_free(s);
+}
+
+struct web_counts web_server_counts(struct web_server *s)
+{
+    struct counters *n = &s->counters;
+    return (struct web_counts){
+        .connections = atomic_load(&n->connections),
+        .calls = atomic_load(&n->open_calls),
+        .queued = calls_queued(&s->calls),
+        .body_bytes = atomic_load(&s->calls.body_bytes),
+        .answered = atomic_load(&n->answered),
+        .refused_queue = atomic_load(&n->refused_queue),
+        .refused_bytes = atomic_load(&n->refused_bytes),
+        .dropped = atomic_load(&n->dropped),
+        .timed_out = atomic_load(&n->timed_out),
+        .failed_handshakes = atomic_load(&n->failed_handshakes),
+    };
 }
