@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "api/admission.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/compiler.h"
@@ -221,6 +222,7 @@ struct api_settings_spec {
     struct schema_i64 repository_scan_interval;   /* ms */
     struct schema_i64 requests_per_second;
     struct str deletion_policy;
+    struct api_admission admission;
 };
 
 const struct schema *api_settings_schema(void);

@@ -39,6 +39,7 @@ bool api_reason_matches(struct str s);
 extern const struct schema api_condition_table;
 extern const struct schema api_account_settings_table;          /* of spec */
 extern const struct schema api_account_settings_observed_table; /* of status */
+extern const struct schema api_admission_table;
 extern const struct schema api_template_table;
 extern const struct schema api_settings_table;
 extern const struct schema api_template_status_table;

@@ -203,6 +203,13 @@ static const struct field settings_fields[] = {
      .doc =
          "What happens in AWS when this object is deleted. Absent means `Retain`, the only value: "
          "AWS stays as it is."},
+    {.name = "admission",
+     .kind = FIELD_OBJECT,
+     AT(S, admission),
+     .aws = "",
+     .sub = &api_admission_table,
+     .doc = "What the admission webhook does with workloads that name images of this registry. "
+            "Absent means the defaults below."},
 };
 
 const struct schema api_settings_table = {

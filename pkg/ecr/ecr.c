@@ -38,6 +38,15 @@ static const struct ecr_op_info ops[ECR_OPS] = {
     [ECR_PUT_ACCOUNT_SETTING] = OP("PutAccountSetting", AWS_RATE_WRITE, NULL),
     [ECR_DESCRIBE_REGISTRY] = OP("DescribeRegistry", AWS_RATE_READ, NULL),
     [ECR_DESCRIBE_REPOSITORIES] = OP("DescribeRepositories", AWS_RATE_READ, "repositories"),
+    [ECR_DESCRIBE_PULL_THROUGH_CACHE_RULES] =
+        OP("DescribePullThroughCacheRules", AWS_RATE_READ, "pullThroughCacheRules"),
+    [ECR_CREATE_REPOSITORY] = OP("CreateRepository", AWS_RATE_WRITE, NULL),
+    [ECR_SET_REPOSITORY_POLICY] = OP("SetRepositoryPolicy", AWS_RATE_WRITE, NULL),
+    [ECR_GET_REPOSITORY_POLICY] = OP("GetRepositoryPolicy", AWS_RATE_READ, NULL),
+    [ECR_PUT_LIFECYCLE_POLICY] = OP("PutLifecyclePolicy", AWS_RATE_WRITE, NULL),
+    [ECR_GET_LIFECYCLE_POLICY] = OP("GetLifecyclePolicy", AWS_RATE_READ, NULL),
+    [ECR_LIST_TAGS_FOR_RESOURCE] = OP("ListTagsForResource", AWS_RATE_READ, NULL),
+    [ECR_DESCRIBE_IMAGES] = OP("DescribeImages", AWS_RATE_READ, NULL),
 };
 
 const struct ecr_op_info *ecr_op_info(enum ecr_op op)

@@ -35,7 +35,7 @@ struct policy_path policy_path_index(const struct policy_path *p, const char *na
     return ret;
 }
 
-bool policy_refuse(struct err *e, const struct policy_path *p, const char *name, const char *says)
+bool(policy_refuse)(struct err *e, const struct policy_path *p, const char *name, const char *says)
 {
     const char *root = name == NULL && p->text[0] == '\0' ? "the document" : "";
     return err_set(e, ERR_INVALID, "InvalidPolicy", "%s%s%s%s %s", root, p->text,

@@ -28,6 +28,8 @@ struct policy_path policy_path_index(const struct policy_path *p, const char *na
 /* ERR_INVALID, reason InvalidPolicy, "<path>.<name> <says>" (name may be NULL: the path itself,
  * or "the document" at the root). Returns false. */
 bool policy_refuse(struct err *e, const struct policy_path *p, const char *name, const char *says);
+/* "Returns false" for the compiler too, so that what follows a refusal is no branch of its own. */
+#define policy_refuse(...) ((void)(policy_refuse)(__VA_ARGS__), false)
 
 /* v is an object that has only these members (NULL-ended list), and all those whose name begins
  * with '!'. */

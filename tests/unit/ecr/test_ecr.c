@@ -66,7 +66,8 @@ static void test_table(void **state)
         (void)snprintf(action, sizeof action, "ecr:%s", info->name);
         assert_string_equal(info->iam_action, action);
         struct str name = str_from(info->name);
-        bool is_read = str_starts_with(name, STR("Get")) || str_starts_with(name, STR("Describe"));
+        bool is_read = str_starts_with(name, STR("Get")) || str_starts_with(name, STR("List")) ||
+                       str_starts_with(name, STR("Describe"));
         assert_int_equal(info->cls, is_read ? AWS_RATE_READ : AWS_RATE_WRITE);
     }
 }

@@ -48,6 +48,13 @@ static const struct {
     {TWO(RULE("2", ANY DAYS, ARCHIVE), RULE("1", ANY ARCHIVED("365"), EXPIRE)), NULL},
     {TWO(RULE("2", UNTAGGED DAYS, EXPIRE), RULE("1", UNTAGGED ARCHIVED("90"), EXPIRE)), NULL},
     {TWO(RULE("9", ANY COUNT, EXPIRE), RULE("3", UNTAGGED DAYS, EXPIRE)), NULL},
+    {TWO(RULE("3", UNTAGGED DAYS, EXPIRE), RULE("9", ANY COUNT, EXPIRE)), NULL},
+    {TWO(RULE("1", TAGGED "\"tagPatternList\":[\"a\"]," COUNT, EXPIRE),
+         RULE("2", TAGGED "\"tagPrefixList\":[\"a\"]," COUNT, EXPIRE)),
+     NULL},
+    {TWO(RULE("1", TAGGED "\"tagPrefixList\":[\"a\"]," COUNT, EXPIRE),
+         RULE("2", TAGGED "\"tagPatternList\":[\"a\"]," COUNT, EXPIRE)),
+     NULL},
     {"{\"rules\":[{\"rulePriority\":1,\"description\":\"\",\"selection\":{" ANY COUNT
      "},\"action\":{" EXPIRE "}}]}",
      NULL},
