@@ -31,7 +31,9 @@
 enum {
     REGISTRY_TEMPLATES_MAX = 20000,     /* more are an error: nobody has them */
     REGISTRY_REPOSITORIES_MAX = 200000, /* twice AWS's default quota */
+    REGISTRY_RULES_MAX = 1000,          /* pull-through cache rules; AWS's quota is 50 */
     REGISTRY_WRITE_WINS_MS = 30000,
+    REGISTRY_READ_LAG_MS = 5000, /* likewise of one template that is asked for by name */
     REGISTRY_RETRY_MIN_MS = 1000,  /* after a failed read, doubling … */
     REGISTRY_RETRY_MAX_MS = 60000, /* … to this */
 };
@@ -58,6 +60,7 @@ struct registry_config {
     int64_t scan_interval_ms;
     int64_t requests_per_second;
     bool wants_setting[API_ACCOUNT_SETTINGS]; /* read it: the spec names it */
+    bool reads_pull_through_rules;            /* with the repositories: for admission */
 };
 
 /* ERR_INVALID where region or endpoint is malformed. Reads nothing before registry_start(). */
@@ -94,6 +97,25 @@ struct registry_state {
 };
 /* Strings are copied to the arena. */
 void registry_state(struct registry *r, struct arena *a, struct registry_state *ret);
+
+/* What is known of one part of the registry, for metrics. */
+struct registry_part {
+    bool has_tried;  /* a read ended, well or not */
+    bool is_failing; /* the newest one failed */
+    bool has_read;   /* one was good: of the newest such are … */
+    int64_t age_ms;  /* … the time since it began … */
+    size_t count;    /* … and how many items it has */
+    int64_t interval_ms;
+};
+struct registry_measures {
+    struct registry_part templates; /* with the account settings */
+    struct registry_part repositories;
+    double rate;                        /* calls a second that are allowed at this moment */
+    double rate_max;                    /* when nothing is throttled */
+    int64_t credentials_expire_unix_ms; /* of those used last; 0: never, or none were used */
+};
+/* Does not block. */
+void registry_measure(struct registry *r, struct registry_measures *ret);
 
 /* A template in AWS as last read or written by us. value is NULL where AWS has none. */
 struct registry_template {
@@ -138,7 +160,9 @@ enum registry_result registry_template_update(struct registry *r,
 enum registry_result registry_template_delete(struct registry *r, struct str aws_prefix,
                                               const struct aws_scope *scope, char *request_id,
                                               struct err *e) BERTH_NODISCARD;
-/* Reads one template live, past the snapshot; the answer is remembered. */
+/* Reads one template live, past the snapshot; the answer is remembered. One that lacks what was
+ * written less than REGISTRY_READ_LAG_MS before is no answer but ERR_RETRY, StaleRead: what is
+ * asked before deleting or disowning must not be older than what we know. */
 enum registry_result registry_template_read(struct registry *r, struct str prefix,
                                             const struct aws_scope *scope,
                                             struct registry_template *ret,

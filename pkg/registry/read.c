@@ -10,6 +10,10 @@
 
 #include <string.h>
 
+/* A page of a thousand templates takes megabytes while it is decoded, and the snapshot that it
+ * leaves behind a tenth of that. */
+enum { SMALL_READ = 50 };
+
 /* When to read next, on the monotonic clock. */
 struct schedule {
     int64_t read_at;
@@ -33,6 +37,11 @@ static bool add_template(void *arg, const struct json *item, struct err *e)
 static bool add_repository(void *arg, const struct json *item, struct err *e)
 {
     return registry_scan_add(arg, item, e);
+}
+
+static bool add_rule(void *arg, const struct json *item, struct err *e)
+{
+    return registry_scan_add_rule(arg, item, e);
 }
 
 static bool read_settings(struct registry *r, const struct registry_config *config,
@@ -65,11 +74,16 @@ static bool read_aws(struct registry *r, const struct registry_config *config,
     return true;
 }
 
-static bool scan_aws(struct registry *r, struct registry_scan *scan, struct err *e)
+static bool scan_aws(struct registry *r, const struct registry_config *config,
+                     struct registry_scan *scan, struct err *e)
 {
     struct aws_scope scope = {.stopper = &r->stopper};
     if (!ecr_list(r->client, ECR_DESCRIBE_REPOSITORIES, STR("{}"), &scope, add_repository, scan,
                   NULL, e))
+        return false;
+    if (config->reads_pull_through_rules &&
+        !ecr_list(r->client, ECR_DESCRIBE_PULL_THROUGH_CACHE_RULES, STR("{}"), &scope, add_rule,
+                  scan, NULL, e))
         return false;
     registry_scan_finish(scan);
     return true;
@@ -79,23 +93,26 @@ static bool scan_aws(struct registry *r, struct registry_scan *scan, struct err 
 static void publish(struct registry *r, struct registry_read *read, struct registry_scan *scan,
                     const struct err *e, const struct err *scan_error)
 {
+    /* only this thread replaces them: so they are counted before the lock that lookups wait for */
+    const struct registry_read *new_read = read != NULL ? read : r->read;
+    const struct registry_scan *new_scan = scan != NULL ? scan : r->scan;
+    int64_t *covered =
+        new_read != NULL && new_scan != NULL ? registry_cover(new_read, new_scan) : NULL;
     (void)pthread_mutex_lock(&r->mutex);
     struct registry_read *old_read = NULL;
     struct registry_scan *old_scan = NULL;
-    int64_t *old_covered = NULL;
     if (read != NULL) {
         registry_settle_locked(r, read);
         old_read = r->read;
         r->read = read;
     }
     if (scan != NULL) {
+        registry_settle_sightings_locked(r, scan);
         old_scan = r->scan;
         r->scan = scan;
     }
-    if (r->read != NULL && r->scan != NULL) {
-        old_covered = r->covered;
-        r->covered = registry_cover(r->read, r->scan);
-    }
+    int64_t *old_covered = r->covered;
+    r->covered = covered;
     r->error = *e;
     if (scan_error != NULL)
         r->scan_error = *scan_error;
@@ -126,8 +143,8 @@ static void pass(struct registry *r, struct schedule *s, const struct registry_c
         read = registry_read_unref(read);
     bool has_scanned = read != NULL && is_scan_due;
     if (has_scanned) {
-        scan = registry_scan_new();
-        if (!scan_aws(r, scan, &scan_error))
+        scan = registry_scan_new(clock_mono_ms(r->clock));
+        if (!scan_aws(r, config, scan, &scan_error))
             scan = registry_scan_free(scan);
     }
     int64_t now = clock_mono_ms(r->clock);
@@ -141,7 +158,10 @@ static void pass(struct registry *r, struct schedule *s, const struct registry_c
         if (is_scan_due)
             s->scan_at = now + jitter(config->scan_interval_ms);
     }
+    bool was_big = scan != NULL || (read != NULL && read->count > SMALL_READ);
     publish(r, read, scan, &e, has_scanned ? &scan_error : NULL);
+    if (was_big)
+        mem_give_back();
 }
 
 void registry_run(void *arg)

@@ -47,6 +47,7 @@ bool registry_new(const struct registry_options *o, const struct registry_config
     r->arg = o->arg;
     r->config = *config;
     r->writes = map_new();
+    r->sightings = map_new();
     stopper_init(&r->stopper);
     (void)pthread_mutex_init(&r->mutex, NULL);
     thread_cond_init(&r->cond);
@@ -88,6 +89,7 @@ struct registry *registry_unref(struct registry *r)
     registry_scan_free(r->scan);
     mem_free(r->covered);
     map_free(r->writes, registry_write_free);
+    map_free(r->sightings, registry_sighting_free);
     stopper_fini(&r->stopper);
     (void)pthread_cond_destroy(&r->cond);
     (void)pthread_mutex_destroy(&r->mutex);
@@ -103,6 +105,8 @@ void registry_configure(struct registry *r, const struct registry_config *config
         if (config->wants_setting[i] && !r->config.wants_setting[i])
             r->is_read_due = true;
     }
+    if (config->reads_pull_through_rules && !r->config.reads_pull_through_rules)
+        r->is_scan_due = r->is_read_due = true;
     r->config = *config;
     (void)pthread_cond_broadcast(&r->cond);
     (void)pthread_mutex_unlock(&r->mutex);

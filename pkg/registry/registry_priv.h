@@ -33,6 +33,7 @@ struct registry_repository {
     struct str name;
     struct str encryption_type;
     struct str kms_key;
+    int64_t created_at_ms; /* unix; 0 where AWS names none */
 };
 
 /* The repositories of one scan, sorted by name. Immutable once published; owned by the registry,
@@ -44,6 +45,9 @@ struct registry_scan {
     size_t cap;
     struct api_mount_group *groups; /* the largest first */
     size_t group_count;
+    struct str *rules; /* normalised prefixes of pull-through cache rules */
+    size_t rule_count;
+    int64_t started_mono_ms;
 };
 
 /* What we wrote last for one prefix; value NULL: deleted. */
@@ -80,6 +84,7 @@ struct registry {
     struct registry_scan *scan; /* NULL before the first */
     int64_t *covered;           /* by index in read->entries; NULL before the first scan */
     struct map *writes;         /* key -> struct registry_write */
+    struct map *sightings; /* name -> what calls showed that the scan does not (repository.c) */
     struct registry_setting_write setting_writes[API_ACCOUNT_SETTINGS];
     struct err error;      /* of the newest read; clear when it was good */
     struct err scan_error; /* of the newest scan, likewise */
@@ -91,6 +96,8 @@ struct registry {
 };
 
 /* snapshot.c */
+/* AWS's date (seconds, perhaps with a fraction) in unix ms; 0 where it is none. */
+int64_t registry_unix_ms(const struct json *seconds);
 struct registry_read *registry_read_new(int64_t started_mono_ms);
 struct registry_read *registry_read_ref(struct registry_read *read);
 struct registry_read *registry_read_unref(struct registry_read *read);
@@ -102,11 +109,14 @@ bool registry_read_add(struct registry_read *read, const struct json *item,
 void registry_read_finish(struct registry_read *read);
 const struct registry_entry *registry_read_find(const struct registry_read *read, struct str key);
 
-struct registry_scan *registry_scan_new(void);
+struct registry_scan *registry_scan_new(int64_t started_mono_ms);
 struct registry_scan *registry_scan_free(struct registry_scan *scan);
 BERTH_DEFINE_CLEANUP(struct registry_scan *, registry_scan_free);
 bool registry_scan_add(struct registry_scan *scan, const struct json *item,
                        struct err *e) BERTH_NODISCARD;
+/* Adds the prefix of one pull-through cache rule. */
+bool registry_scan_add_rule(struct registry_scan *scan, const struct json *item,
+                            struct err *e) BERTH_NODISCARD;
 void registry_scan_finish(struct registry_scan *scan);
 /* How many repositories each template covers, by index; mem_free() it. */
 int64_t *registry_cover(const struct registry_read *read, const struct registry_scan *scan);
@@ -130,6 +140,11 @@ bool registry_read_wins(const struct registry_versions *v);
 void registry_write_free(void *p);
 /* A new read arrived: forgets what it supersedes. */
 void registry_settle_locked(struct registry *r, const struct registry_read *read);
+
+/* repository.c */
+void registry_sighting_free(void *sighting);
+/* A new scan is about to be published: forgets what it supersedes. */
+void registry_settle_sightings_locked(struct registry *r, const struct registry_scan *scan);
 
 /* read.c */
 void registry_run(void *arg);

@@ -10,6 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+int64_t registry_unix_ms(const struct json *seconds)
+{
+    double value = json_double_or(seconds, 0);
+    return value > 0 && value < 1e12 ? (int64_t)(value * 1000) : 0;
+}
+
 struct registry_read *registry_read_new(int64_t started_mono_ms)
 {
     struct registry_read *read = mem_alloc(sizeof *read);
@@ -95,9 +101,11 @@ const struct registry_entry *registry_read_find(const struct registry_read *read
     return i >= 0 ? &read->entries[i] : NULL;
 }
 
-struct registry_scan *registry_scan_new(void)
+struct registry_scan *registry_scan_new(int64_t started_mono_ms)
 {
-    return mem_alloc(sizeof(struct registry_scan));
+    struct registry_scan *scan = mem_alloc(sizeof *scan);
+    scan->started_mono_ms = started_mono_ms;
+    return scan;
 }
 
 struct registry_scan *registry_scan_free(struct registry_scan *scan)
@@ -107,6 +115,12 @@ struct registry_scan *registry_scan_free(struct registry_scan *scan)
     arena_fini(&scan->arena);
     mem_free(scan->items);
     return mem_free(scan);
+}
+
+/* Most repositories are encrypted alike: a value that the one before has too is not kept twice. */
+static struct str keep(struct registry_scan *scan, struct str before, struct str s)
+{
+    return !str_is_null(s) && str_eq(before, s) ? before : arena_copy(&scan->arena, s);
 }
 
 bool registry_scan_add(struct registry_scan *scan, const struct json *item, struct err *e)
@@ -123,11 +137,29 @@ bool registry_scan_add(struct registry_scan *scan, const struct json *item, stru
     }
     const struct json *encryption = json_get(item, "encryptionConfiguration");
     struct str type = json_str_or_null(json_get(encryption, "encryptionType"));
+    const struct registry_repository before =
+        scan->count > 0 ? scan->items[scan->count - 1] : (struct registry_repository){0};
     scan->items[scan->count++] = (struct registry_repository){
         arena_copy(&scan->arena, name),
-        arena_copy(&scan->arena, str_is_null(type) ? STR("AES256") : type),
-        arena_copy(&scan->arena, json_str_or_null(json_get(encryption, "kmsKey"))),
+        keep(scan, before.encryption_type, str_is_null(type) ? STR("AES256") : type),
+        keep(scan, before.kms_key, json_str_or_null(json_get(encryption, "kmsKey"))),
+        registry_unix_ms(json_get(item, "createdAt")),
     };
+    return true;
+}
+
+bool registry_scan_add_rule(struct registry_scan *scan, const struct json *item, struct err *e)
+{
+    struct str prefix = STR_NULL;
+    if (!json_want_str(item, "ecrRepositoryPrefix", &prefix, e))
+        return false;
+    if (scan->rule_count == REGISTRY_RULES_MAX)
+        return err_set(e, ERR_INVALID, "TooMany",
+                       "the registry has more than %d pull-through cache rules",
+                       REGISTRY_RULES_MAX);
+    if (scan->rules == NULL)
+        scan->rules = arena_new_array(&scan->arena, struct str, REGISTRY_RULES_MAX);
+    scan->rules[scan->rule_count++] = arena_copy(&scan->arena, ecr_prefix_normalise(prefix));
     return true;
 }
 

@@ -209,6 +209,16 @@ static void put_prefix(struct buf *body, struct str prefix, bool is_list)
     json_end(&w);
 }
 
+/* The delete may have been done: that the template is not there is believed from now on. */
+static void doubt(struct registry *r, struct str prefix)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    struct registry_write *write = map_get(r->writes, api_prefix_normalise(prefix));
+    if (write != NULL)
+        write->at_mono_ms = clock_mono_ms(r->clock) - REGISTRY_WRITE_WINS_MS;
+    (void)pthread_mutex_unlock(&r->mutex);
+}
+
 enum registry_result registry_template_delete(struct registry *r, struct str aws_prefix,
                                               const struct aws_scope *scope, char *request_id,
                                               struct err *e)
@@ -219,8 +229,10 @@ enum registry_result registry_template_delete(struct registry *r, struct str aws
     int64_t created_at = created_at_of(r, aws_prefix);
     struct aws_reply reply BERTH_CLEANUP(aws_reply_fini) = AWS_REPLY_INIT;
     if (!ecr_call(r->client, ECR_DELETE_REPOSITORY_CREATION_TEMPLATE, buf_str(&body), scope, &reply,
-                  e))
+                  e)) {
+        doubt(r, aws_prefix);
         return failed(r, aws_prefix, e);
+    }
     copy_request_id(request_id, &reply);
     remember(r, api_prefix_normalise(aws_prefix), NULL, created_at);
     return REGISTRY_OK;
@@ -253,6 +265,17 @@ static bool read_one(struct registry *r, struct str spelling, const struct aws_s
     return true;
 }
 
+/* Was it written so short a time ago that a read which lacks it may be older than the write? */
+static bool is_written_lately(struct registry *r, struct str prefix, int64_t read_started_ms)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    const struct registry_write *write = map_get(r->writes, api_prefix_normalise(prefix));
+    bool is_lately = write != NULL && write->value != NULL &&
+                     read_started_ms < write->at_mono_ms + REGISTRY_READ_LAG_MS;
+    (void)pthread_mutex_unlock(&r->mutex);
+    return is_lately;
+}
+
 enum registry_result registry_template_read(struct registry *r, struct str prefix,
                                             const struct aws_scope *scope,
                                             struct registry_template *ret, struct err *e)
@@ -266,6 +289,12 @@ enum registry_result registry_template_read(struct registry *r, struct str prefi
         registry_read_new(clock_mono_ms(r->clock));
     if (!read_one(r, spelling, scope, value, e))
         return REGISTRY_FAILED;
+    if (value->count == 0 && is_written_lately(r, prefix, value->started_mono_ms)) {
+        (void)err_set(e, ERR_RETRY, "StaleRead",
+                      "ECR does not show the template that it took for prefix %.*s a moment ago",
+                      STR_ARG(prefix));
+        return REGISTRY_FAILED;
+    }
     if (value->count == 0)
         return not_found(r, prefix);
     remember(r, value->entries[0].key, registry_read_ref(value), 0);

@@ -149,7 +149,7 @@ static void test_cover_agrees_with_choose(void **state)
     srand(7);
     for (int round = 0; round < 60; round++) {
         struct registry_read *read = registry_read_new(0);
-        struct registry_scan *scan = registry_scan_new();
+        struct registry_scan *scan = registry_scan_new(0);
         char text[32];
         if (round % 2 == 0)
             add(read, "ROOT");
