@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One admission request on its way: the review, its images and what is known of each, and the batch
+ * where it waits for ECR. It belongs to the worker that decodes it, then, while it is parked, to
+ * the ensure engine's callbacks, one at a time.
+ */
+#pragma once
+
+#include "admission/admission.h"
+#include "decide_priv.h"
+#include "ecr/image.h"
+#include "review_priv.h"
+
+enum { NO_ITEM = -1 };
+
+struct image {
+    struct str text; /* as the object names it */
+    struct image_facts facts;
+    struct image_decision decision;
+    struct directory_registry *registry; /* a reference; NULL where it is not ours */
+    struct ecr_image parts;
+    struct str template; /* object, or AWS's prefix; absent where none covers it */
+    struct str error;    /* what ECR or the engine said, absent where nothing */
+    ptrdiff_t item;      /* in the batch, or NO_ITEM */
+};
+
+struct request {
+    struct admission *a;
+    uint64_t call_id;
+    int64_t began_us; /* monotonic */
+    int64_t deadline_mono_ms;
+    int64_t parked_us; /* 0: never was */
+    struct arena arena;
+    struct json_doc *doc;
+    struct review review;
+    struct image *images; /* new ones, distinct */
+    size_t count;
+    struct ensure_batch batch;
+    bool is_overloaded;
+};
+
+struct admission {
+    struct admission_options o;
+    struct web_server *server;
+    struct metric_family *requests;
+    struct metric_family *seconds;
+};
+
+int64_t admission_now_us(void);
+struct request *request_free(struct request *r);
+BERTH_DEFINE_CLEANUP(struct request *, request_free);
+
+/* --- images.c: what the object newly names ------------------------------------------------------
+ */
+/* ERR_INVALID where it names too many. */
+bool request_collect(struct request *r, struct err *e) BERTH_NODISCARD;
+/* Whose each image is, and what the snapshot says; no I/O. */
+void request_look_up(struct request *r);
+
+/* --- request.c ----------------------------------------------------------------------------------
+ */
+/* Decides with what was looked up: answers, or parks. Takes r over. */
+void request_run(struct request *r);
+
+/* --- answer.c -----------------------------------------------------------------------------------
+ */
+/* Sends the answer that the images' decisions make, logs, counts. */
+void request_answer(struct request *r);
+/* What a person is told of one image, at most max characters (0: any). */
+struct str image_says(const struct request *r, const struct image *i, size_t max, struct arena *a);
