@@ -16,8 +16,15 @@ void config_defaults(struct config *c)
     *c = (struct config){.log_level = LOG_INFO,
                          .health_address = ":8081",
                          .metrics_address = ":8080",
+                         .has_condition_metrics = true,
                          .workers = CONFIG_WORKERS,
                          .has_elections = true};
+    config_webhook_defaults(&c->webhook, &c->admission);
+}
+
+void config_fini(struct config *c)
+{
+    arena_fini(&c->arena);
 }
 
 /* A section: absent, or a map of these keys. */
@@ -46,13 +53,9 @@ static bool read_log(const struct yaml *root, struct config *c, struct err *e)
                    level->column);
 }
 
-static bool read_address(const struct yaml *root, const char *name, const char *full_name,
-                         char *address, struct err *e)
+static bool read_address(const struct yaml *listener, const char *full_name, char *address,
+                         struct err *e)
 {
-    static const char *const keys[] = {"address", NULL};
-    const struct yaml *listener;
-    if (!section(root, name, keys, &listener, e))
-        return false;
     const struct yaml *value = yaml_get(listener, "address");
     struct str text;
     if (value == NULL)
@@ -63,6 +66,26 @@ static bool read_address(const struct yaml *root, const char *name, const char *
         return err_wrap(e, "line %d, column %d: %s", value->line, value->column, full_name);
     memcpy(address, text.ptr, text.len + 1); /* checked: shorter than WEB_MAX_LISTEN */
     return true;
+}
+
+static bool read_health(const struct yaml *root, struct config *c, struct err *e)
+{
+    static const char *const keys[] = {"address", NULL};
+    const struct yaml *health;
+    return section(root, "health", keys, &health, e) &&
+           read_address(health, "health.address", c->health_address, e);
+}
+
+static bool read_metrics(const struct yaml *root, struct config *c, struct err *e)
+{
+    static const char *const keys[] = {"address", "resourceConditions", NULL};
+    const struct yaml *metrics;
+    if (!section(root, "metrics", keys, &metrics, e) ||
+        !read_address(metrics, "metrics.address", c->metrics_address, e))
+        return false;
+    const struct yaml *conditions = yaml_get(metrics, "resourceConditions");
+    return conditions == NULL ||
+           yaml_bool(conditions, "metrics.resourceConditions", &c->has_condition_metrics, e);
 }
 
 static bool read_controller(const struct yaml *root, struct config *c, struct err *e)
@@ -121,16 +144,17 @@ static bool read_elections(const struct yaml *root, struct config *c, struct err
 
 bool config_parse(struct str text, struct config *ret, struct err *e)
 {
-    static const char *const keys[] = {"log",        "health",         "metrics",
-                                       "controller", "leaderElection", NULL};
+    static const char *const keys[] = {
+        "log", "health", "metrics", "controller", "leaderElection", "webhook", "admission", NULL};
     config_defaults(ret);
     struct arena arena BERTH_CLEANUP(arena_fini) = ARENA_INIT;
     const struct yaml *root;
     return yaml_parse(text, CONFIG_MAX_BYTES, &arena, &root, e) &&
            yaml_known_keys(root, "the configuration", keys, e) && read_log(root, ret, e) &&
-           read_address(root, "health", "health.address", ret->health_address, e) &&
-           read_address(root, "metrics", "metrics.address", ret->metrics_address, e) &&
-           read_controller(root, ret, e) && read_elections(root, ret, e);
+           read_health(root, ret, e) && read_metrics(root, ret, e) &&
+           read_controller(root, ret, e) && read_elections(root, ret, e) &&
+           config_webhook_read(root, &ret->arena, &ret->webhook, e) &&
+           config_admission_read(root, &ret->arena, &ret->admission, e);
 }
 
 bool config_load(const char *path, struct config *ret, struct err *e)

@@ -5,10 +5,12 @@
  */
 #pragma once
 
+#include "base/arena.h"
 #include "base/compiler.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "config_webhook.h"
 #include "web/server.h"
 
 #include <stdbool.h>
@@ -24,12 +26,17 @@ struct config {
     enum log_level log_level;
     char health_address[WEB_MAX_LISTEN];
     char metrics_address[WEB_MAX_LISTEN];
+    bool has_condition_metrics; /* metrics.resourceConditions */
     int workers;
     bool has_elections;
     char lease_namespace[CONFIG_NAMESPACE_MAX + 1]; /* "": the kubeconfig's or the pod's */
+    struct config_webhook webhook;
+    struct config_admission admission;
+    struct arena arena; /* of texts and lists of the last two */
 };
 
 void config_defaults(struct config *c);
+void config_fini(struct config *c);
 /* ERR_INVALID: "line 3, column 5: …" and what must be there. *ret is whole only on success. */
 bool config_parse(struct str text, struct config *ret, struct err *e) BERTH_NODISCARD;
 /* The file at path; errors name it. path == NULL: the defaults. */

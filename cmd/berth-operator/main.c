@@ -7,6 +7,7 @@
 #include "aws/credentials.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "config.h"
 #include "deadline.h"
@@ -16,8 +17,11 @@
 #include "kube/config.h"
 #include "once.h"
 #include "probes.h"
+#include "process_metrics.h"
 #include "reconcile/controller.h"
 #include "signals.h"
+#include "subcommands.h"
+#include "webhook.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +44,8 @@ struct app {
     struct web_server *health_server;
     struct web_server *metrics_server;
     struct probes probes;
+    struct process_metrics process_metrics;
+    struct webhook *webhook; /* NULL: switched off, or a run that ends by itself */
     char instance[256];
 };
 
@@ -61,6 +67,27 @@ static bool listen_on(struct app *a, const char *address, const char *what, web_
     return web_server_new(&o, ret, e);
 }
 
+static const char *own_namespace(const struct app *a)
+{
+    return a->config->lease_namespace[0] != '\0' ? a->config->lease_namespace
+                                                 : a->kube_config->namespace.ptr;
+}
+
+static bool set_up_webhook(struct app *a, struct err *e)
+{
+    if (!a->config->webhook.is_enabled || a->flags->is_once)
+        return true;
+    const struct webhook_options o = {
+        .config = a->config,
+        .kube = a->kube,
+        .log = a->log,
+        .metrics = a->metrics,
+        .namespace = own_namespace(a),
+        .instance = a->instance,
+    };
+    return webhook_new(&o, &a->webhook, e);
+}
+
 /* All that can fail here is local: nothing is sent yet. */
 static bool set_up(struct app *a, struct err *e)
 {
@@ -77,7 +104,8 @@ static bool set_up(struct app *a, struct err *e)
     a->credentials = aws_credentials_env_new();
     return listen_on(a, a->config->health_address, "health", probes_health, &a->health_server, e) &&
            listen_on(a, a->config->metrics_address, "metrics", probes_metrics, &a->metrics_server,
-                     e);
+                     e) &&
+           set_up_webhook(a, e);
 }
 
 static void serve(struct app *a, struct web_server *server, const char *what)
@@ -87,10 +115,25 @@ static void serve(struct app *a, struct web_server *server, const char *what)
              KV_CSTR("address", web_server_address(server)));
 }
 
+/* Reconciling ends first, so that another replica can lead; the webhook serves on for a while,
+ * because API servers learn late that this one goes. */
+static void stop(struct app *a, struct controller *controller, int code)
+{
+    struct deadline deadline;
+    if (a->webhook != NULL) {
+        controller_retire(controller);
+        probes_set_stopping(&a->probes);
+        webhook_drain(a->webhook);
+    }
+    probes_set_stopping(&a->probes);
+    deadline_start(&deadline, a->log, code);
+    (void)controller_stop(controller);
+    a->webhook = webhook_free(a->webhook);
+    deadline_stop(&deadline);
+}
+
 static int run_controller(struct app *a, struct signals *signals, struct err *e)
 {
-    const char *namespace = a->config->lease_namespace[0] != '\0' ? a->config->lease_namespace
-                                                                  : a->kube_config->namespace.ptr;
     const struct controller_options o = {
         .kube = a->kube,
         .credentials = a->credentials,
@@ -100,23 +143,25 @@ static int run_controller(struct app *a, struct signals *signals, struct err *e)
         .version = BERTH_VERSION,
         .instance = a->instance,
         .workers = a->config->workers,
-        .lease_namespace = namespace,
+        .has_condition_metrics = a->config->has_condition_metrics,
+        .directory = a->webhook != NULL ? webhook_directory(a->webhook) : NULL,
+        .ensure = a->webhook != NULL ? webhook_ensure(a->webhook) : NULL,
+        .lease_namespace = own_namespace(a),
         .lease_name = a->config->has_elections ? LEASE_NAME : NULL,
     };
     struct controller *controller;
     if (!controller_start(&o, &controller, e))
         return EXIT_FAILED;
-    probes_set_controller(&a->probes, controller);
-    int code = EXIT_SUCCESS;
-    if (a->flags->is_once)
-        code = once(controller, signals, a->log);
-    else
-        log_info(a->log, "stopping", KV_INT("signal", signals_wait(signals)));
-    probes_set_stopping(&a->probes);
-    struct deadline deadline;
-    deadline_start(&deadline, a->log, code);
-    (void)controller_stop(controller);
-    deadline_stop(&deadline);
+    int code = EXIT_FAILED;
+    if (a->webhook == NULL || webhook_start(a->webhook, controller, e)) {
+        probes_set_controller(&a->probes, controller, a->webhook);
+        code = EXIT_SUCCESS;
+        if (a->flags->is_once)
+            code = once(controller, signals, a->log);
+        else
+            log_info(a->log, "stopping", KV_INT("signal", signals_wait(signals)));
+    }
+    stop(a, controller, code);
     return code;
 }
 
@@ -136,6 +181,7 @@ static void take_down(struct app *a)
 {
     a->health_server = web_server_stop(a->health_server);
     a->metrics_server = web_server_stop(a->metrics_server);
+    a->webhook = webhook_free(a->webhook);
     a->credentials = aws_credentials_provider_free(a->credentials);
     a->kube = kube_client_free(a->kube);
     a->kube_config = kube_config_free(a->kube_config);
@@ -151,6 +197,7 @@ static int operate(const struct flags *flags, const struct config *config)
                     .log = log_new(STDERR_FILENO, config->log_level),
                     .metrics = metrics_new()};
     probes_init(&a.probes, a.metrics);
+    process_metrics_start(&a.process_metrics, a.metrics);
     struct err e = ERR_INIT;
     const int code = run(&a, &signals, &e);
     if (err_is_set(&e))
@@ -159,6 +206,7 @@ static int operate(const struct flags *flags, const struct config *config)
     if (!err_is_set(&e))
         log_info(a.log, "stopped", KV_INT("code", code));
     probes_fini(&a.probes);
+    process_metrics_stop(&a.process_metrics);
     a.metrics = metrics_free(a.metrics);
     a.log = log_free(a.log);
     signals_stop(&signals);
@@ -167,6 +215,9 @@ static int operate(const struct flags *flags, const struct config *config)
 
 int main(int argc, char **argv)
 {
+    mem_be_lean();
+    if (argc > 1 && strcmp(argv[1], "webhook-manifest") == 0)
+        return webhook_manifest(argc - 2, argv + 2);
     struct flags flags;
     switch (flags_parse(argc, argv, &flags)) {
     case FLAGS_DONE:

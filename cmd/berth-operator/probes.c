@@ -4,14 +4,14 @@
  */
 #include "probes.h"
 
-#include "base/clock.h"
 #include "base/metrics.h"
 #include "base/str.h"
 #include "reconcile/controller.h"
+#include "webhook.h"
 
 void probes_init(struct probes *p, struct metrics *m)
 {
-    *p = (struct probes){.metrics = m, .started_unix_ms = clock_unix_ms(clock_system())};
+    *p = (struct probes){.metrics = m};
     pthread_mutex_init(&p->mutex, NULL);
 }
 
@@ -20,10 +20,11 @@ void probes_fini(struct probes *p)
     pthread_mutex_destroy(&p->mutex);
 }
 
-void probes_set_controller(struct probes *p, struct controller *c)
+void probes_set_controller(struct probes *p, struct controller *c, struct webhook *w)
 {
     pthread_mutex_lock(&p->mutex);
     p->controller = c;
+    p->webhook = w;
     pthread_mutex_unlock(&p->mutex);
 }
 
@@ -47,26 +48,38 @@ static void not_found(struct web_response *rs, const char *known)
     buf_printf(&rs->body, "not found; served here: %s\n", known);
 }
 
-/* NULL where ready. */
-static const char *why_not_ready(struct probes *p)
+/* NULL where ready. *ret_hint: what to do about it; NULL: nothing is known. */
+static const char *why_not_ready(struct probes *p, const char **ret_hint)
 {
     pthread_mutex_lock(&p->mutex);
     const char *why = NULL;
+    *ret_hint = NULL;
     if (p->is_stopping)
-        why = "not ready: stopping\n";
+        why = "stopping";
     else if (p->controller == NULL)
-        why = "not ready: starting\n";
-    else if (!controller_is_synced(p->controller))
-        why = "not ready: RegistrySettings and RepositoryCreationTemplate have not been listed "
-              "from the API server yet; the log says why\n";
+        why = "starting";
+    else if (!controller_is_synced(p->controller)) {
+        why = "RegistrySettings and RepositoryCreationTemplate have not been listed from the API "
+              "server yet; the log says why";
+        *ret_hint = controller_sync_hint(p->controller);
+    } else if (p->webhook != NULL) {
+        why = webhook_why_not_ready(p->webhook);
+    }
     pthread_mutex_unlock(&p->mutex);
     return why;
 }
 
 static void ready(struct probes *p, struct web_response *rs)
 {
-    const char *why = why_not_ready(p);
-    say(rs, why != NULL ? 503 : 200, why != NULL ? why : "ok");
+    const char *hint;
+    const char *why = why_not_ready(p, &hint);
+    if (why == NULL) {
+        say(rs, 200, "ok");
+        return;
+    }
+    rs->status = 503;
+    buf_printf(&rs->body, "not ready: %s\n%s%s", why, hint != NULL ? hint : "",
+               hint != NULL ? "\n" : "");
 }
 
 void probes_health(void *arg, const struct web_request *rq, struct web_response *rs)
@@ -87,7 +100,6 @@ void probes_metrics(void *arg, const struct web_request *rq, struct web_response
         not_found(rs, "/metrics");
         return;
     }
-    process_metrics_update(p->metrics, p->started_unix_ms);
     rs->content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_render(p->metrics, &rs->body);
 }

@@ -9,29 +9,27 @@
 
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 struct controller;
 struct metrics;
+struct webhook;
 
 struct probes {
     struct metrics *metrics;
-    int64_t started_unix_ms;
     pthread_mutex_t mutex; /* held while the controller is asked, so that it lives so long */
     struct controller *controller;
+    struct webhook *webhook; /* NULL: none */
     bool is_stopping;
 };
 
 void probes_init(struct probes *p, struct metrics *m);
 void probes_fini(struct probes *p);
-/* From now on readiness is what c says. Before: "starting". */
-void probes_set_controller(struct probes *p, struct controller *c);
+/* From now on readiness is what these say (w may be NULL). Before: "starting". */
+void probes_set_controller(struct probes *p, struct controller *c, struct webhook *w);
 /* From now on: not ready. When it returns nobody asks the controller any more. */
 void probes_set_stopping(struct probes *p);
 
 /* web_handler of the health listener: arg is the struct probes. */
 void probes_health(void *arg, const struct web_request *rq, struct web_response *rs);
-/* web_handler of the metrics listener. Brings the process_* metrics up to date first. */
+/* web_handler of the metrics listener. */
 void probes_metrics(void *arg, const struct web_request *rq, struct web_response *rs);
-/* Metrics of the process: berth_build_info, process_*. */
-void process_metrics_update(struct metrics *m, int64_t started_unix_ms);

@@ -8,6 +8,7 @@
 
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/str.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,9 +16,13 @@
 struct aws_credentials_provider;
 struct clock;
 struct controller;
+struct directory;
+struct ensure;
 struct kube_client;
 struct log;
 struct metrics;
+
+enum { CONTROLLER_RETIRE_MS = 1500 };
 
 struct controller_options {
     struct kube_client *kube;
@@ -28,6 +33,9 @@ struct controller_options {
     const char *version;  /* for the user agent */
     const char *instance; /* the pod's name: reportingInstance of events, the lease's holder */
     int workers;
+    bool has_condition_metrics;  /* berth_resource_condition: six series for each object */
+    struct ensure *ensure;       /* completes what a crash left half-made; NULL: nothing does */
+    struct directory *directory; /* where the webhook looks up; NULL: there is no webhook */
     /* The Lease that one of several replicas leads by; NULL: no elections, this process leads. */
     const char *lease_namespace;
     const char *lease_name;
@@ -38,6 +46,19 @@ bool controller_start(const struct controller_options *o, struct controller **re
                       struct err *e) BERTH_NODISCARD;
 /* Both kinds have been listed once: what /readyz asks. Any thread. */
 bool controller_is_synced(struct controller *c);
+/* What a person can do about the last failure of a list or watch: constant text without a name of
+ * the cluster, for /readyz while it is not synced. NULL: nothing failed, or nothing helps but to
+ * wait. Any thread. */
+const char *controller_sync_hint(struct controller *c);
+/* Stops reconciling and gives the Lease back, within CONTROLLER_RETIRE_MS, while registries go on
+ * being read and events can be sent: for the webhook, which serves on for a while. A call to AWS
+ * that does not end by then is left to end, and the Lease runs out instead. Then
+ * controller_stop(). */
+void controller_retire(struct controller *c);
+/* An event on a RepositoryCreationTemplate, from admission. Nothing where it is gone. Any thread,
+ * before controller_stop(). reason and action: CamelCase words. */
+void controller_template_event(struct controller *c, struct str name, bool is_warning,
+                               const char *reason, const char *action, struct str note);
 /* Stops reconciling (calls to AWS are cut within a second), gives the Lease back, joins. A call to
  * an API server that does not answer is waited for: up to 30 s. Returns NULL. */
 struct controller *controller_stop(struct controller *c);

@@ -38,7 +38,7 @@ struct schema_list conditions_from(const struct verdict *v, const struct schema_
     items[n++] = v->is_error ? condition(API_CONDITION_SYNCED, "False", API_REASON_RECONCILE_ERROR,
                                          v->message, generation)
                              : condition(API_CONDITION_SYNCED, "True", API_REASON_RECONCILE_SUCCESS,
-                                         STR(""), generation);
+                                         STR("the last pass did all it had to"), generation);
     if (v->is_reconciling)
         items[n++] =
             condition(API_CONDITION_RECONCILING, "True", v->reason, v->message, generation);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "http/http.h"
 #include "json/json.h"
+#include "publish_priv.h"
 #include "reconcile_priv.h"
 
 #include <stdio.h>
@@ -28,7 +29,7 @@ const struct kube_resource reconcile_templates_resource = {
     .kind = API_TEMPLATE_KIND,
 };
 
-enum { SYNC_POLL_MS = 20 };
+enum { SYNC_WAIT_MS = 20 /* between two looks at whether we are to stop */ };
 
 /* --- queueing ----------------------------------------------------------------------------------
  */
@@ -76,7 +77,10 @@ void reconcile_queue_registries(struct controller *c)
 static void settings_changed(void *arg, struct str namespace, struct str name, bool is_deleted)
 {
     (void)namespace;
-    (void)is_deleted;
+    struct controller *c = arg;
+    struct kube_object *o BERTH_CLEANUP(kube_object_unrefp) =
+        is_deleted ? NULL : kube_informer_get(c->settings, STR_NULL, name);
+    measure_object(c->measures, &reconcile_settings_resource, name, o);
     reconcile_queue_registry(arg, name, 0);
     /* two that claim one account and region give way to each other */
     reconcile_queue_registries(arg);
@@ -126,6 +130,8 @@ static void template_changed(void *arg, struct str namespace, struct str name, b
         has_changed = claims_set_locked(c->claims, name, now.registry, now.prefix, &a, &before);
     }
     (void)pthread_mutex_unlock(&c->mutex);
+    reconcile_publish_template(c, name, o);
+    measure_object(c->measures, &reconcile_templates_resource, name, o);
     reconcile_queue_template(c, name);
     /* deletion and ownership of one claimant concern the others even where claims stay */
     queue_claim(c, &now, &a);
@@ -136,11 +142,17 @@ static void template_changed(void *arg, struct str namespace, struct str name, b
 static void informer_failed(void *arg, const struct err *e)
 {
     struct controller *c = arg;
-    /* the server does not know the kind: most often the CRDs were not applied */
-    bool is_unknown = e->http_status == 404 || e->cls == ERR_NOT_FOUND;
-    log_warn(c->o.log, "watching the API server fails, trying again", KV_CSTR("reason", e->reason),
-             KV_ERR(e),
-             KV_CSTR("hint", is_unknown ? "apply manifests/crds.yaml of this version" : ""));
+    const char *hint = reconcile_hint(e);
+    atomic_store(&c->sync_hint, hint);
+    log_warn(c->o.log, "watching the API server fails, trying again", KV_TEXT("reason", e->reason),
+             KV_ERR(e), KV_TEXT("hint", hint));
+}
+
+static void events_failed(void *arg, const struct err *e)
+{
+    struct controller *c = arg;
+    log_warn(c->o.log, "an event is not sent", KV_TEXT("reason", e->reason), KV_ERR(e),
+             KV_TEXT("hint", reconcile_hint(e)));
 }
 
 /* --- access to registries ----------------------------------------------------------------------
@@ -220,14 +232,17 @@ static void stopped_leading(void *arg)
 static void new_holder(void *arg, struct str holder)
 {
     struct controller *c = arg;
-    log_info(c->o.log, "the lease has a holder", KV("holder", holder));
+    if (str_is_empty(holder))
+        log_info(c->o.log, "nobody holds the lease");
+    else
+        log_info(c->o.log, "the lease has a holder", KV("holder", holder));
 }
 
 static void lease_failed(void *arg, const struct err *e)
 {
     struct controller *c = arg;
     log_warn(c->o.log, "the lease cannot be kept or read, trying again",
-             KV_CSTR("reason", e->reason), KV_ERR(e));
+             KV_TEXT("reason", e->reason), KV_ERR(e), KV_TEXT("hint", reconcile_hint(e)));
 }
 
 static void start_lease(struct controller *c)
@@ -265,6 +280,7 @@ static void run_pass(struct controller *c, struct str key)
         .resource = is_settings ? &reconcile_settings_resource : &reconcile_templates_resource,
     };
     int64_t start_ms = clock_mono_ms(c->o.clock);
+    measure_pass_began(&p);
     if (pass_begin(&p)) {
         if (is_settings)
             reconcile_settings(&p);
@@ -281,11 +297,7 @@ static void run_pass(struct controller *c, struct str key)
         workqueue_forget(c->queue, key);
     if (p.again_ms > 0)
         workqueue_add_after(c->queue, key, p.again_ms);
-    const char *labels[] = {is_settings ? "registrysettings" : "repositorycreationtemplate",
-                            p.is_failed ? "error" : (p.again_ms > 0 ? "requeue_after" : "success")};
-    metric_add(c->passes, labels, 1);
-    metric_observe(c->pass_seconds, labels, (double)(clock_mono_ms(c->o.clock) - start_ms) / 1000);
-    metric_set(c->depth, (const char *[]){"berth"}, (double)workqueue_depth(c->queue));
+    measure_pass_ended(&p, clock_mono_ms(c->o.clock) - start_ms);
 }
 
 static void work(void *arg)
@@ -295,36 +307,22 @@ static void work(void *arg)
     size_t len = 0;
     while (workqueue_get(c->queue, key, &len)) {
         /* deciding before both kinds are known would take what is not listed yet for absent */
-        while (!controller_is_synced(c) && !stopper_wait_ms(&c->stopper, SYNC_POLL_MS)) {
+        while (!stopper_is_stopped(&c->stopper) &&
+               !(kube_informer_wait_synced(c->settings, SYNC_WAIT_MS) &&
+                 kube_informer_wait_synced(c->templates, SYNC_WAIT_MS))) {
         }
         if (!stopper_is_stopped(&c->stopper))
             run_pass(c, str_n(key, len));
         workqueue_done(c->queue, str_n(key, len));
     }
+    (void)pthread_mutex_lock(&c->mutex);
+    c->working--;
+    (void)pthread_cond_broadcast(&c->all_idle);
+    (void)pthread_mutex_unlock(&c->mutex);
 }
 
 /* --- life --------------------------------------------------------------------------------------
  */
-
-static void declare_metrics(struct controller *c)
-{
-    static const double seconds[] = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60};
-    struct metrics *m = c->o.metrics;
-    if (m == NULL)
-        return;
-    c->passes =
-        metrics_counter(m, "controller_runtime_reconcile_total",
-                        "Total number of reconciliations per controller.", "controller,result");
-    c->pass_seconds = metrics_histogram(m, "controller_runtime_reconcile_time_seconds",
-                                        "Length of time per reconciliation per controller.",
-                                        "controller", seconds, ARRAY_SIZE(seconds));
-    c->depth = metrics_gauge(m, "workqueue_depth", "Current depth of workqueue.", "name");
-    c->drift_detected = metrics_counter(
-        m, "berth_drift_detected_total",
-        "Differences found between an object and AWS that nobody declared.", "kind");
-    c->drift_corrected =
-        metrics_counter(m, "berth_drift_corrected_total", "Drift that was mended.", "kind");
-}
 
 static struct kube_informer *informer(struct controller *c, const struct kube_resource *resource,
                                       void (*on_change)(void *, struct str, struct str, bool))
@@ -344,37 +342,44 @@ static struct kube_informer *informer(struct controller *c, const struct kube_re
 bool controller_start(const struct controller_options *o, struct controller **ret, struct err *e)
 {
     *ret = NULL;
-    struct http_client *http = NULL;
-    struct http_options http_options = {.max_connections = o->workers + 2};
-    if (!http_client_new(&http_options, &http, e))
-        return err_wrap(e, "the client for AWS");
     struct controller *c = mem_alloc(sizeof *c);
     c->o = *o;
-    c->aws_http = http;
     (void)pthread_mutex_init(&c->mutex, NULL);
+    thread_cond_init(&c->all_idle);
+    c->working = o->workers;
     stopper_init(&c->stopper);
     c->queue = workqueue_new();
     c->runtimes = map_new();
     c->memories = map_new();
     c->claims = claims_new();
-    declare_metrics(c);
+    c->measures = measures_new(c);
     struct kube_recorder_options recorder = {
         .client = o->kube,
         .reporting_controller = API_GROUP "/berth-operator",
         .reporting_instance = o->instance,
         .clock = o->clock,
         .metrics = o->metrics,
+        .on_error = events_failed,
+        .arg = c,
     };
     c->recorder = kube_recorder_new(&recorder);
     c->settings = informer(c, &reconcile_settings_resource, settings_changed);
     c->templates = informer(c, &reconcile_templates_resource, template_changed);
-    if (o->lease_name != NULL)
-        start_lease(c);
+    c->workers = mem_alloc_array((size_t)o->workers, sizeof *c->workers);
     kube_informer_start(c->settings);
     kube_informer_start(c->templates);
-    c->workers = mem_alloc_array((size_t)o->workers, sizeof *c->workers);
+    /* meanwhile: reading the system's certificates takes as long as the lists do. Who cannot work
+     * does not take the Lease */
+    struct http_options http_options = {.max_connections = o->workers + 2};
+    if (!http_client_new(&http_options, &c->aws_http, e)) {
+        (void)controller_stop(c);
+        return err_wrap(e, "the client for AWS");
+    }
+    if (o->lease_name != NULL)
+        start_lease(c);
     for (int i = 0; i < o->workers; i++)
         thread_start(&c->workers[i], "worker", work, c);
+    measures_start(c->measures);
     *ret = c;
     return true;
 }
@@ -382,6 +387,11 @@ bool controller_start(const struct controller_options *o, struct controller **re
 bool controller_is_synced(struct controller *c)
 {
     return kube_informer_has_synced(c->settings) && kube_informer_has_synced(c->templates);
+}
+
+const char *controller_sync_hint(struct controller *c)
+{
+    return atomic_load(&c->sync_hint);
 }
 
 void runtime_free(void *p)
@@ -415,6 +425,44 @@ static void stop_registries(struct controller *c)
     mem_free(all);
 }
 
+/* False: a call is still under way. */
+static bool wait_for_workers(struct controller *c, int64_t timeout_ms)
+{
+    const int64_t until_ms = clock_mono_ms(c->o.clock) + timeout_ms;
+    (void)pthread_mutex_lock(&c->mutex);
+    bool is_waiting = true;
+    while (c->working > 0 && is_waiting) {
+        const int64_t left_ms = until_ms - clock_mono_ms(c->o.clock);
+        is_waiting = left_ms > 0 && thread_cond_wait_ms(&c->all_idle, &c->mutex, left_ms);
+    }
+    const bool are_idle = c->working == 0;
+    (void)pthread_mutex_unlock(&c->mutex);
+    return are_idle;
+}
+
+void controller_retire(struct controller *c)
+{
+    stopper_stop(&c->stopper);
+    workqueue_shut_down(c->queue);
+    const bool are_idle = wait_for_workers(c, CONTROLLER_RETIRE_MS);
+    if (c->lease == NULL)
+        return;
+    if (are_idle)
+        kube_lease_release(c->lease);
+    else
+        kube_lease_stop(c->lease); /* a write may be under way: nobody else leads before it ends */
+}
+
+void controller_template_event(struct controller *c, struct str name, bool is_warning,
+                               const char *reason, const char *action, struct str note)
+{
+    struct kube_object *o BERTH_CLEANUP(kube_object_unrefp) =
+        kube_informer_get(c->templates, STR_NULL, name);
+    if (o != NULL)
+        kube_event(c->recorder, o, is_warning ? KUBE_EVENT_WARNING : KUBE_EVENT_NORMAL, reason,
+                   action, note);
+}
+
 struct controller *controller_stop(struct controller *c)
 {
     if (c == NULL)
@@ -428,6 +476,7 @@ struct controller *controller_stop(struct controller *c)
     /* what leadership protects has ended: the next one may take over at once */
     if (c->lease != NULL)
         kube_lease_release(c->lease);
+    measures_stop(c->measures);
     kube_informer_free(c->templates);
     kube_informer_free(c->settings);
     kube_recorder_stop(c->recorder);
@@ -436,8 +485,10 @@ struct controller *controller_stop(struct controller *c)
     map_free(c->memories, memory_free);
     claims_free(c->claims);
     workqueue_free(c->queue);
+    measures_free(c->measures);
     http_client_free(c->aws_http);
     stopper_fini(&c->stopper);
+    (void)pthread_cond_destroy(&c->all_idle);
     (void)pthread_mutex_destroy(&c->mutex);
     mem_free(c->workers);
     return mem_free(c);

@@ -66,7 +66,7 @@ static struct kube_object *newest_locked(struct memory *m, struct kube_object *w
         return watched;
     if (is_newer(m->latest, watched)) {
         kube_object_unref(watched);
-        return kube_object_ref(m->latest);
+        return kube_object_packed(m->latest);
     }
     m->latest = kube_object_unref(m->latest);
     return watched;
@@ -116,6 +116,11 @@ bool pass_begin(struct pass *p)
     return true;
 }
 
+int64_t pass_now_ms(const struct pass *p)
+{
+    return clock_unix_ms(p->c->o.clock);
+}
+
 void pass_end(struct pass *p)
 {
     p->object = kube_object_unref(p->object);
@@ -126,7 +131,7 @@ void pass_take_object(struct pass *p, struct kube_object *o)
 {
     kube_object_unref(p->object);
     p->object = o;
-    set_latest(p, kube_object_ref(o));
+    set_latest(p, kube_object_packed(o)); /* a thousand of them may wait for their next pass */
 }
 
 /* Does b ask for the same as a? Status and finalizers do not count. */
@@ -169,7 +174,8 @@ static bool settled(struct pass *p, enum kube_result result, struct kube_object 
     }
     kube_object_unref(o);
     p->is_failed = true;
-    log_warn(p->c->o.log, what, KV("object", p->key), KV_CSTR("reconcileID", p->id), KV_ERR(e));
+    log_warn(p->c->o.log, what, KV("object", p->key), KV_CSTR("reconcileID", p->id), KV_ERR(e),
+             KV_TEXT("hint", reconcile_hint(e)));
     return false;
 }
 
@@ -188,6 +194,7 @@ bool pass_set_finalizer(struct pass *p, bool is_present)
 
 bool pass_apply_status(struct pass *p, struct str status, struct str before)
 {
+    p->is_status_written = false;
     if (str_eq(status, before))
         return true;
     if (!reconcile_leads(p->c))
@@ -196,10 +203,22 @@ bool pass_apply_status(struct pass *p, struct str status, struct str before)
     struct kube_object *o = NULL;
     enum kube_result result = kube_apply_status(p->c->o.kube, p->resource, p->object,
                                                 FIELD_MANAGER_STATUS, status, &o, &e);
+    p->is_status_written = result == KUBE_OK;
     if (!settled(p, result, o, "cannot write the status", &e))
         return false;
     p->memory->status_written_ms = clock_mono_ms(p->c->o.clock);
     return true;
+}
+
+bool pass_has_drift(const struct pass *p, size_t setting)
+{
+    return p->memory->drifted_generation[setting] == p->generation;
+}
+
+void pass_note_verdict(struct pass *p, const struct verdict *v)
+{
+    p->has_error = v->is_error;
+    p->is_terminal = v->is_stalled;
 }
 
 bool pass_is_paused(const struct pass *p)

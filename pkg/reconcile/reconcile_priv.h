@@ -23,6 +23,7 @@
 #include "kube/lease.h"
 #include "kube/object.h"
 #include "reconcile/controller.h"
+#include "registry/directory.h"
 #include "registry/registry.h"
 
 #include <stdatomic.h>
@@ -37,7 +38,8 @@ enum {
     WAIT_MAX_MS = 300000,       /* a waiting object is looked at again at least this often */
     CREATED_BEFORE_TOLERANCE_MS = 300000, /* clocks of AWS and ours */
     REQUESTED_AT_MAX = 1024,              /* of the annotation; the status takes no more */
-    REGISTRY_HELD_MS = 100                /* until the registry's finalizer is seen */
+    REGISTRY_HELD_MS = 100,               /* until the registry's finalizer is seen */
+    OWNER_AT_WORK_MS = 100                /* until the one that hands over is done */
 };
 
 #define FIELD_MANAGER_STATUS "berth-operator-status"
@@ -119,6 +121,7 @@ struct memory {
     int64_t converging_updated_at;
     char setting_answer[API_ACCOUNT_SETTINGS][ECR_SETTING_MAX + 1];
     struct contention contention[API_ACCOUNT_SETTINGS]; /* of a template: the first */
+    int64_t drifted_generation[API_ACCOUNT_SETTINGS];   /* drift is known and counted; likewise */
     /* reconcile-requested-at */
     char *requested;
     uint64_t requested_instance;
@@ -127,6 +130,9 @@ struct memory {
 
 /* Which template claims which prefix of which registry, by name. */
 struct claims;
+
+struct measures;
+struct verdict;
 
 struct controller {
     struct controller_options o;
@@ -137,17 +143,16 @@ struct controller {
     struct kube_informer *settings;
     struct kube_informer *templates;
     struct kube_recorder *recorder;
+    _Atomic(const char *) sync_hint; /* of the last failure of an informer; NULL: none */
     struct stopper stopper;
     struct thread *workers;
     pthread_mutex_t mutex;
-    struct map *runtimes; /* registry name -> struct runtime */
-    struct map *memories; /* key -> struct memory */
+    pthread_cond_t all_idle; /* working is 0 */
+    int working;             /* workers that have not ended */
+    struct map *runtimes;    /* registry name -> struct runtime */
+    struct map *memories;    /* key -> struct memory */
     struct claims *claims;
-    struct metric_family *passes;
-    struct metric_family *pass_seconds;
-    struct metric_family *drift_detected;
-    struct metric_family *drift_corrected;
-    struct metric_family *depth;
+    struct measures *measures;
 };
 
 extern const struct kube_resource reconcile_settings_resource;
@@ -163,12 +168,41 @@ struct pass {
     struct memory *memory;
     struct kube_object *object; /* the newest known; a reference */
     const struct kube_resource *resource;
-    int64_t now_ms; /* unix */
+    int64_t now_ms; /* unix, when the pass began; calls to AWS may have lasted since */
     int64_t generation;
     /* what to do with the key afterwards */
-    bool is_failed;   /* kube failed: queue's backoff */
-    int64_t again_ms; /* > 0: come back then */
+    bool is_failed;         /* kube failed: queue's backoff */
+    int64_t again_ms;       /* > 0: come back then */
+    bool is_status_written; /* by the last pass_apply_status(), whatever it returned */
+    /* of the last verdict, for metrics */
+    bool has_error;
+    bool is_terminal; /* no retry can help */
 };
+
+/* --- hint.c ------------------------------------------------------------------------------------
+ */
+/* What a person can do about an error of the API server: constant text; NULL where the error's own
+ * message says it, or it passes by itself. */
+const char *reconcile_hint(const struct err *e);
+
+/* --- measure.c: metrics ------------------------------------------------------------------------
+ */
+/* Declares them, and measures c's queue. Nothing is collected before measures_start() and after
+ * measures_stop() returned. */
+struct measures *measures_new(struct controller *c);
+void measures_start(struct measures *m);
+void measures_stop(struct measures *m);
+struct measures *measures_free(struct measures *m);
+void measure_pass_began(const struct pass *p);
+void measure_pass_ended(const struct pass *p, int64_t took_ms);
+/* Drift of one setting (of a template: 0) of this generation, counted once until
+ * measure_no_drift(). is_known: the status tells of it already. */
+void measure_drift_seen(struct pass *p, size_t setting, bool is_known);
+void measure_drift_mended(const struct pass *p);
+void measure_no_drift(struct pass *p, size_t setting);
+/* The watch shows it (NULL: it is gone). */
+void measure_object(struct measures *m, const struct kube_resource *resource, struct str name,
+                    const struct kube_object *o);
 
 /* --- controller.c ----------------------------------------------------------------------------- */
 void access_fini(struct access *a);
@@ -187,6 +221,8 @@ void reconcile_queue_template(struct controller *c, struct str template);
 /* The object as it is known newest, or NULL where it is gone. */
 bool pass_begin(struct pass *p);
 void pass_end(struct pass *p);
+/* The time at this moment, unix: what a condition's transition is dated with. */
+int64_t pass_now_ms(const struct pass *p);
 void memory_free(void *memory);
 void runtime_free(void *p);
 /* The newest state of any template, a reference; NULL where it is gone. */
@@ -197,6 +233,11 @@ void pass_take_object(struct pass *p, struct kube_object *o);
 bool pass_set_finalizer(struct pass *p, bool is_present);
 /* Applies the status where it differs from the object's. False: stop here, come again. */
 bool pass_apply_status(struct pass *p, struct str status, struct str before);
+/* Drift of one setting (of a template: 0) was seen and is not mended yet: a mend that failed is
+ * one still when it is tried again, though the status is not Ready any more. */
+bool pass_has_drift(const struct pass *p, size_t setting);
+/* What the pass came to, as its status will say. */
+void pass_note_verdict(struct pass *p, const struct verdict *v);
 bool pass_is_paused(const struct pass *p);
 bool pass_is_read_only(const struct pass *p);
 /* Come again after delay_ms, or earlier where that was asked for already. */

@@ -5,8 +5,10 @@
  * waits with its own deletion until no template refers to it.
  */
 #include "base/mem.h"
+#include "ensure/ensure.h"
 #include "json/json.h"
 #include "json/write.h"
+#include "publish_priv.h"
 #include "settings_priv.h"
 
 #include <stdio.h>
@@ -30,6 +32,7 @@ void reconcile_settings_gone(struct controller *c, struct str name)
     (void)pthread_mutex_unlock(&c->mutex);
     if (rt != NULL)
         runtime_free(rt);
+    reconcile_unpublish_registry(c, name);
     reconcile_queue_templates(c, name);
 }
 
@@ -47,6 +50,7 @@ static struct registry_config config_of(const struct settings_pass *s)
         .drift_interval_ms = s->leads ? api_settings_drift_interval_ms(spec) : scan_ms,
         .scan_interval_ms = scan_ms,
         .requests_per_second = api_settings_requests_per_second(spec),
+        .reads_pull_through_rules = s->p->c->o.directory != NULL,
     };
     for (size_t i = 0; i < API_ACCOUNT_SETTINGS; i++)
         config.wants_setting[i] = !str_is_null(api_account_setting_get(&spec->account_settings, i));
@@ -171,6 +175,7 @@ static void set_gate(struct settings_pass *s, enum gate gate, struct str message
     struct registry *old = s->registry == NULL ? TAKE(rt->registry) : NULL;
     (void)pthread_mutex_unlock(&c->mutex);
     stop_and_unref(old);
+    reconcile_publish_registry(s, gate, message);
     if (has_moved)
         reconcile_queue_templates(c, s->p->name);
 }
@@ -206,11 +211,12 @@ static bool can_wait(struct settings_pass *s)
 static bool apply(struct settings_pass *s, const struct verdict *v)
 {
     struct pass *p = s->p;
+    pass_note_verdict(p, v);
     if (!s->leads)
         return true;
     s->status.observed_generation = (struct schema_i64){true, p->generation};
     s->status.conditions =
-        conditions_from(v, &s->before.conditions, p->generation, p->now_ms, &p->arena);
+        conditions_from(v, &s->before.conditions, p->generation, pass_now_ms(p), &p->arena);
     struct str text = encode(s, &s->status);
     if (str_eq(text, s->before_text) || can_wait(s))
         return true;
@@ -233,7 +239,7 @@ static void apply_paused(struct settings_pass *s)
     s->status.conditions =
         conditions_paused(&s->before.conditions,
                           STR("paused by annotation " API_ANNOTATION_PAUSED "; remove it to go on"),
-                          p->generation, p->now_ms, &p->arena);
+                          p->generation, pass_now_ms(p), &p->arena);
     (void)pass_apply_status(p, encode(s, &s->status), s->before_text);
 }
 
@@ -329,6 +335,8 @@ static void serve(struct settings_pass *s)
     struct verdict v = {0};
     bool has_news = settings_put(s, &v);
     set_gate(s, GATE_OPEN, STR(""));
+    if (s->leads && s->p->c->o.ensure != NULL && s->state.has_repositories)
+        ensure_complete(s->p->c->o.ensure, s->p->name);
     if (!has_news)
         return;
     settings_describe(s);

@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-static const char *const metric_kind[] = {"registrysettings"};
-
 /* --- whose registry is it? ---------------------------------------------------------------------
  */
 
@@ -177,11 +175,11 @@ static bool put_one(struct settings_pass *s, size_t i, struct str desired, struc
     struct aws_scope scope = pass_scope(p);
     char request_id[AWS_REQUEST_ID_MAX + 1];
     const char *name = api_account_setting_aws_name(i);
-    bool was_drift = is_drift(s, i, desired);
+    bool was_drift = is_drift(s, i, desired) || pass_has_drift(p, i);
+    if (was_drift)
+        measure_drift_seen(p, i, false);
     if (was_drift && must_give_way(s, i, v))
         return v->is_error;
-    if (was_drift)
-        metric_add(p->c->drift_detected, metric_kind, 1);
     char *answer = p->memory->setting_answer[i];
     if (!registry_setting_put(s->registry, i, desired, &scope, answer, request_id, &e))
         return put_failed(s, name, &e, v);
@@ -191,7 +189,7 @@ static bool put_one(struct settings_pass *s, size_t i, struct str desired, struc
              KV("value", desired), KV("before", s->state.setting[i]),
              KV_CSTR("requestID", request_id), KV_CSTR("reconcileID", p->id));
     if (was_drift) {
-        metric_add(p->c->drift_corrected, metric_kind, 1);
+        measure_drift_mended(p);
         contention_mended(&p->memory->contention[i], clock_mono_ms(p->c->o.clock));
     }
     kube_eventf(p->c->recorder, p->object, KUBE_EVENT_NORMAL,
@@ -226,6 +224,14 @@ static struct verdict differs(struct settings_pass *s, size_t i, struct str desi
     };
 }
 
+/* The status gives this reason already. */
+static bool is_told(const struct settings_pass *s, const char *reason)
+{
+    const struct api_condition *ready =
+        api_condition_find(&s->before.conditions, API_CONDITION_READY);
+    return ready != NULL && str_eq_cstr(ready->reason, reason);
+}
+
 bool settings_put(struct settings_pass *s, struct verdict *v)
 {
     *v = available();
@@ -245,6 +251,7 @@ bool settings_put(struct settings_pass *s, struct verdict *v)
             return true;
         }
         if (str_eq(desired, s->state.setting[i])) {
+            measure_no_drift(s->p, i);
             int64_t now_ms = clock_mono_ms(s->p->c->o.clock);
             if (contention_is_told(&s->p->memory->contention[i], now_ms,
                                    api_settings_drift_interval_ms(&s->spec)))
@@ -255,8 +262,13 @@ bool settings_put(struct settings_pass *s, struct verdict *v)
             return false;
         if (v->is_error)
             return true;
-        if (!str_eq(desired, s->state.setting[i]))
-            *v = differs(s, i, desired, is_read_only);
+        if (str_eq(desired, s->state.setting[i])) {
+            measure_no_drift(s->p, i);
+            continue;
+        }
+        *v = differs(s, i, desired, is_read_only);
+        if (is_read_only)
+            measure_drift_seen(s->p, i, is_told(s, v->reason));
     }
     if (strcmp(v->ready, "True") == 0)
         pass_succeeded(s->p);

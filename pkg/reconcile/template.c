@@ -92,6 +92,18 @@ static void take_inheritance(struct template_pass *t, const struct kube_object *
         t->inheritance = status.ownership;
 }
 
+/* What the owner has under way is finished first: both would write to one prefix at the same time,
+ * in an order that nobody knows. */
+static bool is_owner_at_work(struct template_pass *t)
+{
+    struct pass *p = t->p;
+    struct str key = arena_printf(&p->arena, "template/%.*s", STR_ARG(t->winner));
+    if (!workqueue_is_working(p->c->queue, key))
+        return false;
+    pass_come_again(p, OWNER_AT_WORK_MS);
+    return true;
+}
+
 /* Who has the prefix, who is next. */
 static void gather_claims(struct template_pass *t)
 {
@@ -118,7 +130,7 @@ static void gather_claims(struct template_pass *t)
     if (winner == 0) {
         f->has_heir = true;
         t->heir = arena_copy(&t->p->arena, r.claimants[heir].name);
-    } else if (heir == 0 && r.claimants[winner].is_deleting) {
+    } else if (heir == 0 && r.claimants[winner].is_deleting && !is_owner_at_work(t)) {
         take_inheritance(t, r.objects[winner]);
         f->is_heir = t->inheritance.has;
     }
@@ -217,6 +229,14 @@ static bool can_wait(struct template_pass *t)
     return true;
 }
 
+static void say_warning(struct template_pass *t)
+{
+    if (t->warning.reason != NULL)
+        template_event(t, KUBE_EVENT_WARNING, t->warning.reason, t->warning.action,
+                       t->warning.note);
+    t->warning.reason = NULL;
+}
+
 static bool apply(struct template_pass *t)
 {
     if (t->aws.value != NULL)
@@ -226,7 +246,10 @@ static bool apply(struct template_pass *t)
     struct str text = encode(t, &t->status);
     if (str_eq(text, t->before_text) || can_wait(t))
         return true;
-    if (!pass_apply_status(t->p, text, t->before_text))
+    bool is_to_go_on = pass_apply_status(t->p, text, t->before_text);
+    if (t->p->is_status_written)
+        say_warning(t);
+    if (!is_to_go_on)
         return false;
     t->before = t->status;
     t->before_text = text;
@@ -236,9 +259,10 @@ static bool apply(struct template_pass *t)
 bool template_apply_status(struct template_pass *t, const struct verdict *v)
 {
     struct pass *p = t->p;
+    pass_note_verdict(p, v);
     t->status.observed_generation = (struct schema_i64){true, p->generation};
     t->status.conditions =
-        conditions_from(v, &t->before.conditions, p->generation, p->now_ms, &p->arena);
+        conditions_from(v, &t->before.conditions, p->generation, pass_now_ms(p), &p->arena);
     return apply(t);
 }
 
@@ -255,7 +279,7 @@ static void apply_paused(struct template_pass *t, struct str message)
 {
     struct pass *p = t->p;
     t->status.conditions =
-        conditions_paused(&t->before.conditions, message, p->generation, p->now_ms, &p->arena);
+        conditions_paused(&t->before.conditions, message, p->generation, pass_now_ms(p), &p->arena);
     (void)pass_apply_status(p, encode(t, &t->status), t->before_text);
 }
 
@@ -321,9 +345,7 @@ static bool stop_if_invalid(struct template_pass *t)
     if (t->is_valid || kube_object_is_deleting(t->p->object))
         return false;
     struct verdict v = verdict_invalid(t->invalid.msg);
-    if (verdict_is_news(&v, &t->before.conditions))
-        kube_event(t->p->c->recorder, t->p->object, KUBE_EVENT_WARNING, v.reason, "Validate",
-                   v.message);
+    template_warn(t, v.reason, "Validate", &v);
     (void)template_apply_status(t, &v);
     return true;
 }

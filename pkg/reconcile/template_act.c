@@ -18,12 +18,14 @@ void template_event(struct template_pass *t, enum kube_event_type type, const ch
     kube_event(t->p->c->recorder, t->p->object, type, reason, action, note);
 }
 
-/* A warning, said once: the condition says it for as long as it lasts. */
 void template_warn(struct template_pass *t, const char *reason, const char *action,
                    const struct verdict *v)
 {
-    if (verdict_is_news(v, &t->before.conditions))
-        template_event(t, KUBE_EVENT_WARNING, reason, action, v->message);
+    if (!verdict_is_news(v, &t->before.conditions))
+        return; /* the condition says it for as long as it lasts */
+    t->warning.reason = reason;
+    t->warning.action = action;
+    t->warning.note = v->message;
 }
 
 /* "imageTagMutability (desired IMMUTABLE, observed MUTABLE), …", short enough for a message. */
@@ -89,6 +91,7 @@ struct verdict template_contended(struct template_pass *t)
 bool template_in_sync(struct template_pass *t)
 {
     struct verdict v = available(t);
+    measure_no_drift(t->p, 0);
     struct contention *c = &t->p->memory->contention[0];
     if (contention_is_told(c, mono_ms(t), t->access.drift_interval_ms)) {
         pass_succeeded(t->p);
@@ -204,6 +207,9 @@ static bool report_drift(struct template_pass *t)
                 : arena_printf(&p->arena, "read-only, and ECR has no template for prefix %.*s",
                                STR_ARG(t->prefix)),
     };
+    const struct api_condition *ready =
+        api_condition_find(&t->before.conditions, API_CONDITION_READY);
+    measure_drift_seen(p, 0, ready != NULL && str_eq_cstr(ready->reason, v.reason));
     t->status.drift = api_drift_from_diff(&t->diff, &p->arena);
     template_warn(t, API_REASON_DRIFT_DETECTED, "Compare", &v);
     return template_finish(t, &v);

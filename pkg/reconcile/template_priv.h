@@ -27,6 +27,12 @@ struct template_pass {
     struct str heir;   /* who gets it next */
     struct api_ownership inheritance;
     struct template_facts facts;
+    /* said as soon as the status says the same; reason NULL: nothing */
+    struct {
+        const char *reason;
+        const char *action;
+        struct str note;
+    } warning;
 };
 
 /* template.c */
@@ -40,9 +46,12 @@ bool template_apply_ownership(struct template_pass *t, const struct verdict *v);
 /* template_act.c: true where the facts have changed and should be looked at again. */
 bool template_act(struct template_pass *t, enum template_action action);
 
-/* An event on the object; a warning only where Ready says something new. */
+/* An event on the object. */
 void template_event(struct template_pass *t, enum kube_event_type type, const char *reason,
                     const char *action, struct str note);
+/* A warning where Ready says something new: it goes out once the status is written, which is next.
+ * Where it is not (the object has changed, or this process leads no more), it is not true either.
+ */
 void template_warn(struct template_pass *t, const char *reason, const char *action,
                    const struct verdict *v);
 /* "imageTagMutability (desired IMMUTABLE, observed MUTABLE), …", short enough for a message. */

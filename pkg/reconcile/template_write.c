@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-static const char *const metric_kind[] = {"repositorycreationtemplate"};
-
 static struct str field_names(struct template_pass *t, const struct schema_diff *diff)
 {
     struct buf b BERTH_CLEANUP(buf_fini) = BUF_INIT(1024);
@@ -104,12 +102,14 @@ static bool created_meanwhile(struct template_pass *t, const struct api_ownershi
     struct registry_template live BERTH_CLEANUP(registry_template_fini) = {0};
     enum registry_result result =
         registry_template_read(t->access.registry, t->prefix, &scope, &live, &e);
-    if (result == REGISTRY_FAILED)
-        return fail(t, "DescribeRepositoryCreationTemplates", &e, false);
-    if (before->has && (result == REGISTRY_NOT_FOUND || is_created_at(live.value, before)))
-        t->status.ownership = *before; /* it was there all the time, and what we read was old */
+    /* it was there all the time and what we read was old, or nobody knows: one that is not the one
+     * that is owned is mended, and never deleted */
+    if (before->has && (result != REGISTRY_OK || is_created_at(live.value, before)))
+        t->status.ownership = *before;
     else if (!may_be_ours)
         template_disown(t);
+    if (result == REGISTRY_FAILED)
+        return fail(t, "DescribeRepositoryCreationTemplates", &e, false);
     if (result == REGISTRY_OK)
         return true;
     pass_come_again(t->p, AWS_RETRY_MIN_MS);
@@ -135,6 +135,8 @@ bool template_create(struct template_pass *t)
     bool was_pending = t->facts.has_ownership && !is_again; /* by a pass that did not end */
     /* of one that vanished: ours still, should it turn up again */
     struct api_ownership before = is_again ? t->status.ownership : (struct api_ownership){0};
+    if (is_again)
+        measure_drift_seen(p, 0, false);
     if (!t->facts.has_ownership || is_again)
         template_own(t, API_ORIGIN_CREATED, (struct schema_i64){0});
     if (!pass_set_finalizer(p, template_wants_finalizer(&t->facts)))
@@ -161,10 +163,8 @@ bool template_create(struct template_pass *t)
         return fail(t, "CreateRepositoryCreationTemplate", &e, true);
     }
     log_write_to_aws(t, "CreateRepositoryCreationTemplate", STR("all"), request_id);
-    if (is_again) {
-        metric_add(p->c->drift_detected, metric_kind, 1);
-        metric_add(p->c->drift_corrected, metric_kind, 1);
-    }
+    if (is_again)
+        measure_drift_mended(p);
     template_gather_aws(t);
     if (t->facts.is_in_aws)
         t->status.ownership.created_at = t->aws.value->created_at;
@@ -209,13 +209,13 @@ bool template_update(struct template_pass *t)
     struct pass *p = t->p;
     if (stop_if_refused(t) || pass_must_wait(p) || !reconcile_leads(p->c))
         return false;
-    bool was_drift = is_drift(t);
+    bool was_drift = is_drift(t) || pass_has_drift(p, 0);
+    if (was_drift)
+        measure_drift_seen(p, 0, false);
     if (was_drift && must_give_way(t))
         return false;
     struct str changed = field_names(t, &t->diff);
     struct str description = template_describe(t, &t->diff);
-    if (was_drift)
-        metric_add(p->c->drift_detected, metric_kind, 1);
     struct err e = ERR_INIT;
     struct aws_scope scope = pass_scope(p);
     char request_id[AWS_REQUEST_ID_MAX + 1];
@@ -227,7 +227,7 @@ bool template_update(struct template_pass *t)
         return fail(t, "UpdateRepositoryCreationTemplate", &e, true);
     log_write_to_aws(t, "UpdateRepositoryCreationTemplate", changed, request_id);
     if (was_drift) {
-        metric_add(p->c->drift_corrected, metric_kind, 1);
+        measure_drift_mended(p);
         contention_mended(&p->memory->contention[0], clock_mono_ms(p->c->o.clock));
     }
     template_event(t, KUBE_EVENT_NORMAL, was_drift ? "DriftCorrected" : "Updated", "Update",

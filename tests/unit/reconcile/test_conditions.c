@@ -35,6 +35,7 @@ static void check_kstatus(const struct schema_list *conditions, int64_t generati
         assert_true(items[i].observed_generation.value <= generation);
         assert_true(items[i].last_transition_time.has);
         assert_true(items[i].reason.len > 0);
+        assert_true(items[i].message.len > 0);
         /* the abnormal ones are there only while they are true */
         if (str_eq_cstr(items[i].type, API_CONDITION_RECONCILING) ||
             str_eq_cstr(items[i].type, API_CONDITION_STALLED))
@@ -46,10 +47,21 @@ static void check_kstatus(const struct schema_list *conditions, int64_t generati
 
 static const struct verdict verdicts[] = {
     {.ready = "True", .reason = API_REASON_AVAILABLE, .message = {STR_INIT("ok")}},
-    {.ready = "False", .reason = API_REASON_CREATING, .is_reconciling = true},
-    {.ready = "False", .reason = API_REASON_INVALID_SPEC, .is_stalled = true, .is_error = true},
-    {.ready = "False", .reason = API_REASON_DRIFT_DETECTED},
-    {.ready = "False", .reason = API_REASON_THROTTLED, .is_reconciling = true, .is_error = true},
+    {.ready = "False",
+     .reason = API_REASON_CREATING,
+     .message = {STR_INIT("why")},
+     .is_reconciling = true},
+    {.ready = "False",
+     .reason = API_REASON_INVALID_SPEC,
+     .message = {STR_INIT("why")},
+     .is_stalled = true,
+     .is_error = true},
+    {.ready = "False", .reason = API_REASON_DRIFT_DETECTED, .message = {STR_INIT("why")}},
+    {.ready = "False",
+     .reason = API_REASON_THROTTLED,
+     .message = {STR_INIT("why")},
+     .is_reconciling = true,
+     .is_error = true},
 };
 
 static void test_every_pair_of_verdicts(void **state)

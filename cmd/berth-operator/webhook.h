@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The webhook, wired: directory, ensure engine, admission, certificates and the HTTPS server, in
+ * the order in which each needs the one before.
+ *
+ *     webhook_new()        listens (connections wait) and starts the engine
+ *     … the controller starts, with webhook_directory() and webhook_ensure() …
+ *     webhook_start()      serves
+ *     webhook_drain()      stopping: tells peers to go elsewhere, serves on, then ends
+ *     … the controller stops: its registries cut what the engine waits for …
+ *     webhook_free()
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/log.h"
+#include "config.h"
+
+#include <stdbool.h>
+
+struct controller;
+struct kube_client;
+struct metrics;
+struct webhook;
+
+struct webhook_options {
+    const struct config *config; /* outlives it, as all of these */
+    struct kube_client *kube;
+    struct log *log;
+    struct metrics *metrics;
+    const char *namespace; /* of the Secret and of the Service */
+    const char *instance;
+};
+
+bool webhook_new(const struct webhook_options *o, struct webhook **ret,
+                 struct err *e) BERTH_NODISCARD;
+struct directory *webhook_directory(struct webhook *w);
+struct ensure *webhook_ensure(struct webhook *w);
+/* c gets the events about templates, until webhook_drain() returns. */
+bool webhook_start(struct webhook *w, struct controller *c, struct err *e) BERTH_NODISCARD;
+/* NULL: ready; else why not: a literal. Any thread, after webhook_start(). */
+const char *webhook_why_not_ready(struct webhook *w);
+/* Serves on for the configured time and finishes what is open. A second signal ends the process. */
+void webhook_drain(struct webhook *w);
+/* NULL is fine; returns NULL. */
+struct webhook *webhook_free(struct webhook *w);
