@@ -33,7 +33,7 @@ if [ -e "$venv/.complete" ]; then
     exit 0
 fi
 if [ "${1:-}" = --check ]; then
-    say "the Python environment of the tests is not made yet (pip, about 15 s)"
+    say "the Python environment of the tests is not made yet (pip, about 30 s)"
     exit 2
 fi
 

@@ -29,12 +29,15 @@ def control_plane():
 
 @pytest.fixture
 def kube(control_plane: ControlPlane) -> Kube:
-    """Its client; what a test leaves behind is removed."""
+    """Its client; what a test leaves behind is removed. Every status and event that there was
+    during the test is judged: see berth_test.recorder."""
     client = control_plane.kube
     yield client
     for kind in (kube_module.TEMPLATE, kube_module.SETTINGS):
         client.remove_all(kind)
     client.request("DELETE", kube_module.path_of("Event", None, "default"))
+    if control_plane.recorder is not None:
+        control_plane.recorder.check()
 
 
 @pytest.fixture

@@ -181,7 +181,9 @@ def test_deleting_an_adopted_one(kube, emulator, deletion, is_deleted):
     assert writes(emulator) == ([DELETE] if is_deleted else [])
 
 
-def test_a_crash_between_create_and_its_record(kube, emulator, start_operator, operator):
+def test_a_crash_between_create_and_its_record(
+    kube, control_plane, emulator, start_operator, operator
+):
     """Ownership is written before Create is sent: what is found afterwards is ours, also where
     nothing may be adopted."""
     operator.stop()
@@ -199,6 +201,7 @@ def test_a_crash_between_create_and_its_record(kube, emulator, start_operator, o
         "conditions": [condition],
         "ownership": {"origin": "Created", "since": "2026-01-01T00:00:00Z"},
     }
+    control_plane.excuse(TEMPLATE, "crashed", "what a crash leaves is made by the test")
     path = "/apis/ecr.berth.dev/v1alpha1/repositorycreationtemplates/crashed/status"
     kube.request("PATCH", path, {"status": status}, "application/merge-patch+json")
     make_in_aws(emulator, template)

@@ -8,12 +8,14 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+import urllib.request
 
 import yaml
 
 from berth_test import paths
 from berth_test.kube import ApiError, Kube
 from berth_test.process import Process, free_port
+from berth_test.recorder import Recorder
 from berth_test.wait import wait_for
 
 ADMIN = "admin"
@@ -29,7 +31,11 @@ class PortTaken(Exception):
 class ControlPlane:
     """Starts in a few seconds; nothing is written to disk for good (etcd does not sync).
 
-    authorization: "AlwaysAllow", or "RBAC", where the user berth-operator has what its roles say.
+    authorization: "AlwaysAllow", or "RBAC", where everybody but the admin has what roles say.
+    audit: every request of a ServiceAccount is a line of JSON in audit.log; "writes": every create,
+    update and patch of the admin is.
+    record: install_crds() starts a recorder, and leaving the with statement fails where something
+    that it saw breaks a rule.
     """
 
     def __init__(
@@ -37,12 +43,18 @@ class ControlPlane:
         authorization: str = "AlwaysAllow",
         directory: pathlib.Path | None = None,
         detached: bool = False,
+        audit: bool | str = False,
+        flags: tuple[str, ...] = (),
+        record: bool = True,
     ) -> None:
+        self._records = record
+        self.recorder: Recorder | None = None
         self._bin = paths.control_plane_dir()
         self._owns_directory = directory is None
         self.directory = directory or pathlib.Path(tempfile.mkdtemp(prefix="berth-cluster."))
         self.directory.mkdir(parents=True, exist_ok=True)
         self._authorization = authorization
+        self._flags = (*flags, *(self._audit_flags(audit) if audit else ()))
         self._detached = detached
         self._tokens = {ADMIN: secrets.token_hex(16), OPERATOR: secrets.token_hex(16)}
         self.processes: list[Process] = []
@@ -63,8 +75,13 @@ class ControlPlane:
     def __enter__(self) -> "ControlPlane":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            if self.recorder is not None and kind is None:
+                self.recorder.check()
+                self.recorder.check_sent()
+        finally:
+            self.stop()
 
     # --- what tests use --------------------------------------------------------------------------
 
@@ -108,13 +125,63 @@ class ControlPlane:
     def kubectl_path(self) -> pathlib.Path:
         return self._bin / "kubectl"
 
+    def token(self, user: str = ADMIN) -> str:
+        return self._tokens[user]
+
     def client(self, user: str = ADMIN) -> Kube:
         return Kube("127.0.0.1", self.port, str(self.directory / "ca.crt"), self._tokens[user])
 
     def install_crds(self) -> None:
         self.kube.install_crds([d for d in yaml.safe_load_all(paths.CRDS.read_text()) if d])
+        if self._records and self.recorder is None:
+            self.recorder = Recorder(self.kube, list(self._tokens.values()))
+
+    @property
+    def apiserver(self) -> Process:
+        (found,) = [p for p in self.processes if p.name == "kube-apiserver"]
+        return found
+
+    def kill_apiserver(self) -> None:
+        """SIGKILL, as where a node loses power. etcd goes on."""
+        self.apiserver.kill()
+
+    def start_apiserver_again(self, *options: str) -> None:
+        """After its process was killed: on the same port, with what etcd has. options: for this
+        time, beyond the usual ones."""
+        at = self.processes.index(self.apiserver)
+        argv = [self._bin / "kube-apiserver", *self._apiserver_options(), *options]
+        for attempt in range(START_ATTEMPTS):
+            self.processes[at] = Process(
+                "kube-apiserver", argv, self.directory, detached=self._detached
+            )
+            try:
+                return self._wait_ready()
+            except PortTaken:  # by a connection of somebody else's, for a moment
+                if attempt == START_ATTEMPTS - 1:
+                    raise
+
+    def compact(self) -> int:
+        """etcd forgets what was before its present revision, which is the result: a watch from an
+        older one is told 410."""
+        revision = self._etcd("kv/range", {"key": "AA=="})["header"]["revision"]
+        self._etcd("kv/compaction", {"revision": revision, "physical": True})
+        return int(revision)
+
+    def _etcd(self, call: str, body: dict) -> dict:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.etcd_port}/v3/{call}", json.dumps(body).encode()
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)
+
+    def excuse(self, kind: str, name: str, why: str) -> None:
+        """The running test writes the status of that object itself: Recorder.excuse()."""
+        if self.recorder is not None:
+            self.recorder.excuse(kind, name, why)
 
     def stop(self) -> None:
+        if self.recorder is not None:
+            self.recorder.stop()
         self._stop_processes()
         if self._owns_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -144,6 +211,20 @@ class ControlPlane:
             f"{self._tokens[OPERATOR]},{OPERATOR},{OPERATOR}\n"
         )
 
+    def _audit_flags(self, audit: bool | str) -> tuple[str, ...]:
+        who: dict = {"userGroups": ["system:serviceaccounts"]}
+        if audit == "writes":
+            who = {"users": [ADMIN], "verbs": ["create", "update", "patch"]}
+        policy = {
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "rules": [{"level": "Metadata", **who}, {"level": "None"}],
+        }
+        path = self.directory / "audit-policy.yaml"
+        path.write_text(yaml.safe_dump(policy))
+        return f"--audit-policy-file={path}", f"--audit-log-path={self.directory}/audit.log"
+
     def _start(self) -> None:
         self.etcd_port, self.port = free_port(), free_port()
         d = self.directory
@@ -157,8 +238,18 @@ class ControlPlane:
             "--unsafe-no-fsync",
             "--log-level=warn",
         )
-        api = self._spawn(
-            "kube-apiserver",
+        self._spawn("kube-apiserver", *self._apiserver_options())
+        self.kube = self.client()
+        self._wait_ready()
+
+    def _wait_ready(self) -> None:
+        wait_for(
+            self._is_ready, 60, lambda: f"kube-apiserver is ready\n{self.apiserver.log()}"
+        )
+
+    def _apiserver_options(self) -> list[str]:
+        d = self.directory
+        return [
             f"--etcd-servers=http://127.0.0.1:{self.etcd_port}",
             "--bind-address=127.0.0.1",
             "--advertise-address=127.0.0.1",
@@ -166,6 +257,7 @@ class ControlPlane:
             f"--tls-cert-file={d}/server.crt",
             f"--tls-private-key-file={d}/server.key",
             f"--token-auth-file={d}/tokens.csv",
+            f"--client-ca-file={d}/ca.crt",
             f"--service-account-key-file={d}/service-account.key",
             f"--service-account-signing-key-file={d}/service-account.key",
             "--service-account-issuer=https://kubernetes.default.svc",
@@ -175,9 +267,8 @@ class ControlPlane:
             "--profiling=false",
             # there is no controller that would make the account "default"
             "--disable-admission-plugins=ServiceAccount",
-        )
-        self.kube = self.client()
-        wait_for(self._is_ready, 60, lambda: f"kube-apiserver is ready\n{api.log()}")
+            *self._flags,
+        ]
 
     def _spawn(self, name: str, *args: str) -> Process:
         for old in self.directory.glob(f"{name}.*"):

@@ -3,6 +3,7 @@
 
 import contextlib
 import dataclasses
+import datetime
 import functools
 import http.client
 import json
@@ -18,7 +19,7 @@ from typing import Any
 import botocore.config
 import botocore.session
 
-from berth_test import paths
+from berth_test import causes, paths
 from berth_test.process import Process
 from berth_test.wait import wait_for
 
@@ -80,6 +81,8 @@ class Emulator:
         self.endpoint: str = ready["endpoint"]
         self.registry: str = urllib.parse.urlsplit(self.endpoint).netloc
         self._mark = 0
+        if options and any(not o.startswith("--credentials") for o in options):
+            causes.begin(f"an emulator with {options}", self)
 
     def __enter__(self) -> "Emulator":
         return self
@@ -93,12 +96,14 @@ class Emulator:
         return json.loads(line) if newline else None
 
     def stop(self) -> None:
+        causes.end(self)
         self.process.stop()
         if self._temporary:
             self._temporary.cleanup()
 
     def kill(self) -> None:
         """SIGKILL: what it kept with --data is for the next one."""
+        causes.end(self)
         self.process.kill()
         if self._temporary:
             self._temporary.cleanup()
@@ -111,17 +116,13 @@ class Emulator:
         return self.client("ecr")
 
     def client(self, service: str, key_id: str = "test", secret: str = "test") -> Any:
-        return _session().create_client(
-            service,
-            region_name=self.region,
-            endpoint_url=self.endpoint,
-            aws_access_key_id=key_id,
-            aws_secret_access_key=secret,
-            config=botocore.config.Config(retries={"total_max_attempts": 1}),
-        )
+        client = client_of(self.endpoint, self.region, service, key_id, secret)
+        client.meta.events.register("before-call", _note_change)
+        return client
 
     def aws(self, *args: str) -> Any:
         """Runs `aws ecr ARGS` and returns its decoded output (None where there is none)."""
+        causes.note(f"aws {args[:1]}")
         env = {
             "PATH": os.environ["PATH"],
             "HOME": "/nonexistent",
@@ -162,6 +163,11 @@ class Emulator:
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """A call of /_emulator/."""
+        if method == "POST" and path == "faults":
+            causes.begin(f"rule {body}", self)
+        elif method != "GET":
+            causes.note(f"{method} {path}")
+            causes.end(self)
         url = urllib.parse.urlsplit(self.endpoint)
         connection = http.client.HTTPConnection(url.hostname, url.port, timeout=10)
         try:
@@ -195,19 +201,11 @@ class Emulator:
 
     def requests(self) -> list[Request]:
         """Every request since mark() (or since the start), the oldest first."""
-        return [
-            Request(
-                operation=e["operation"],
-                api=e["api"],
-                status=e["status"],
-                error=e.get("error"),
-                body=e.get("body"),
-                user_agent=e.get("userAgent") or "",
-                fault=e.get("fault"),
-                key_id=e.get("accessKeyId") or "",
-            )
-            for e in self._log(self._mark)
-        ]
+        return [_request(e) for e in self._log(self._mark)]
+
+    def requests_after(self, seq: int) -> list[tuple[int, float, Request]]:
+        """The log without mark(): number, time (of the Unix epoch) and request of each."""
+        return [(e["seq"], _seconds(e["time"]), _request(e)) for e in self._log(seq)]
 
     def _log(self, after: int) -> list[dict]:
         return self.control("GET", f"requests?after={after}")
@@ -222,6 +220,42 @@ class Emulator:
 
     def operator_writes(self) -> list[Request]:
         return [r for r in self.operator_requests() if r.is_write]
+
+
+def _note_change(model: Any, **_: Any) -> None:
+    if not model.name.startswith(_READS):
+        causes.note(f"a test calls {model.name}")
+
+
+def client_of(
+    endpoint: str, region: str, service: str, key_id: str = "test", secret: str = "test"
+) -> Any:
+    """A botocore client that does not retry."""
+    return _session().create_client(
+        service,
+        region_name=region,
+        endpoint_url=endpoint,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+        config=botocore.config.Config(retries={"total_max_attempts": 1}),
+    )
+
+
+def _request(entry: dict) -> Request:
+    return Request(
+        operation=entry["operation"],
+        api=entry["api"],
+        status=entry["status"],
+        error=entry.get("error"),
+        body=entry.get("body"),
+        user_agent=entry.get("userAgent") or "",
+        fault=entry.get("fault"),
+        key_id=entry.get("accessKeyId") or "",
+    )
+
+
+def _seconds(time: str) -> float:
+    return datetime.datetime.fromisoformat(time).timestamp()
 
 
 @functools.cache

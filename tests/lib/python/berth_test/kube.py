@@ -105,6 +105,12 @@ class Kube:
                 self._local.connection = None
                 if attempt == 2:
                     raise
+        self._local.warnings = [
+            # 299 - "text", with \" and \\ in it
+            w.partition('"')[2].rpartition('"')[0].replace('\\"', '"').replace("\\\\", "\\")
+            for w in response.headers.get_all("Warning") or []
+        ]
+        self._local.audit_id = response.headers.get("Audit-Id")
         is_json = response.headers.get_content_type() == "application/json"
         value = json.loads(payload) if is_json else payload.decode(errors="replace")
         if response.status >= 400:
@@ -115,6 +121,16 @@ class Kube:
                 status.get("message", str(value)),
             )
         return value
+
+    @property
+    def warnings(self) -> list[str]:
+        """What kubectl would have printed for this thread's last request."""
+        return self._local.warnings
+
+    @property
+    def audit_id(self) -> str:
+        """By which this thread's last request is known in the audit log."""
+        return self._local.audit_id
 
     # --- objects ---------------------------------------------------------------------------------
 
@@ -200,9 +216,15 @@ class Kube:
     def watch(self, kind: str, name: str) -> "Watch":
         """Changes of one object from now on. The caller ends it."""
         since = self.request("GET", path_of(kind))["metadata"]["resourceVersion"]
-        query = urllib.parse.urlencode(
-            {"watch": "true", "fieldSelector": f"metadata.name={name}", "resourceVersion": since}
-        )
+        return self.watch_from(kind, since, name)
+
+    def watch_from(self, kind: str, since: str, name: str | None = None) -> "Watch":
+        """Changes of one object, or of all of that kind, after that resourceVersion. The caller
+        ends it. ApiError 410 where the server does not have them any more."""
+        parameters = {"watch": "true", "resourceVersion": since}
+        if name is not None:
+            parameters["fieldSelector"] = f"metadata.name={name}"
+        query = urllib.parse.urlencode(parameters)
         connection = http.client.HTTPSConnection(*self._address, timeout=300, context=self._tls)
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         connection.request("GET", f"{path_of(kind)}?{query}", None, headers)

@@ -29,14 +29,18 @@ class Operator:
 
     def __init__(
         self,
-        kubeconfig: pathlib.Path,
+        kubeconfig: pathlib.Path | None,
         config: dict | None = None,
         env: dict[str, str] | None = None,
         directory: pathlib.Path | None = None,
         detached: bool = False,
         wait: bool = True,
         flags: tuple[str, ...] = (),
+        wrapper: tuple[str | pathlib.Path, ...] = (),
+        program: pathlib.Path | None = None,
     ) -> None:
+        """kubeconfig None: it has to find its own. wrapper: a command that becomes the operator by
+        exec. program: another build of it."""
         self._temporary = None
         if directory is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="berth-operator.")
@@ -46,8 +50,8 @@ class Operator:
         self._is_stopped = False
         self.process = Process(
             "berth-operator",
-            [paths.binary("berth-operator"), "--config", self.config_file,
-             "--kubeconfig", kubeconfig, *flags],
+            [*wrapper, program or paths.binary("berth-operator"), "--config", self.config_file,
+             *(("--kubeconfig", kubeconfig) if kubeconfig else ()), *flags],
             directory,
             env={
                 "PATH": os.environ["PATH"],

@@ -11,6 +11,8 @@ import socket
 import subprocess
 import time
 
+from berth_test import causes
+
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 # how a sanitizer is told what to do, and how its report begins
@@ -49,6 +51,7 @@ class Process:
     ) -> None:
         self.name = name
         self.argv = [str(a) for a in argv]
+        causes.note(f"start {name}")
         self.out = directory / f"{name}.out"
         self.err = directory / f"{name}.err"
         with open(self.out, "ab") as out, open(self.err, "ab") as err:
@@ -93,6 +96,7 @@ class Process:
 
     def signal(self, number: int) -> None:
         if self.exit_code() is None:
+            causes.note(f"signal {int(number)} to {self.name}")
             self._child.send_signal(number)
 
     def wait(self, seconds: float) -> int | None:

@@ -15,10 +15,14 @@ _SECRET = "not-a-real-secret-of-{}"
 _METRIC = "leader_election_master_status"
 
 
+def credential_flags() -> list[str]:
+    """Of an emulator that knows them all, and the test itself."""
+    pairs = [("test", "test"), *((f"key-of-{n}", _SECRET.format(n)) for n in NAMES)]
+    return [f"--credentials={key}:{secret}" for key, secret in pairs]
+
+
 def emulator_for_all(**options) -> Emulator:
-    credentials = ["--credentials=test:test"]
-    credentials += [f"--credentials=key-of-{n}:{_SECRET.format(n)}" for n in NAMES]
-    return Emulator(*credentials, **options)
+    return Emulator(*credential_flags(), **options)
 
 
 class Replicas:
