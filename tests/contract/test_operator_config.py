@@ -64,6 +64,15 @@ REFUSED = [
     ("log: {level: [info]}", "line 1, column 14: log.level must be a text"),
     ("metrics: {address: null}", "line 1, column 20: metrics.address must be a text"),
     (
+        "metrics: {resourceConditions: 'yes'}",
+        "line 1, column 31: metrics.resourceConditions must be true or false, without quotes",
+    ),
+    (
+        "metrics: {conditions: true}",
+        'line 1, column 11: unknown key "conditions" in metrics; '
+        "known are address, resourceConditions",
+    ),
+    (
         "health: {address: nowhere}",
         'line 1, column 19: health.address: cannot listen on "nowhere": the port is missing' + HOW,
     ),
@@ -127,6 +136,7 @@ ACCEPTED = [
     "health: {address: '127.0.0.1:0'}",
     "health: {address: '[::1]:8081'}\nmetrics: {address: ':8080'}",
     "metrics: {address: localhost:1}",
+    "metrics: {resourceConditions: false}",
     "controller: {workers: 1}",
     "controller: {workers: 64}",
     "leaderElection: {enabled: false}",
