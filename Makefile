@@ -8,9 +8,13 @@ TEST_JOBS ?= $(shell echo $$(($$(nproc) + 3)))
 # make test ARGS='-R unit/json' passes arguments to ctest
 ARGS ?=
 KEEP ?=
+# of make soak, in seconds; and a seed that an earlier one printed, to repeat it
+DURATION ?= $(if $(CI),120,600)
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test build deps deps-ci setup setup-test check generate bench fmt clean
+.PHONY: help demo demo-stop test build deps deps-ci setup setup-test check generate bench soak
+.PHONY: fmt clean
 
 help: ## what there is
 	@echo 'usage: make TARGET'
@@ -29,12 +33,16 @@ test: setup-test build ## unit, contract and integration tests; ARGS go to ctest
 check: deps-ci setup-test ## sanitizers, fuzzers, clang-tidy, coverage, mutants; ARGS=tidy one
 	@JOBS=$(JOBS) TEST_JOBS=$(TEST_JOBS) scripts/check.sh $(ARGS)
 
-bench: setup build ## 1,000 templates: time, CPU, memory, calls
+bench: setup build ## time, CPU, memory and calls against their goals; ARGS=--quick, ARGS=start one
 	@scripts/bench.sh $(ARGS)
 
-generate: build ## manifests/crds.yaml and docs/reference/api.md from the tables
+soak: setup build ## random edits, faults and restarts; DURATION=600 seconds, SEED=n as before
+	@scripts/soak.sh --duration $(DURATION) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+generate: build ## manifests and docs/reference/api.md from the tables
 	@$(BUILD)/bin/berth-crdgen crds > manifests/crds.yaml
 	@$(BUILD)/bin/berth-crdgen docs > docs/reference/api.md
+	@$(BUILD)/bin/berth-operator webhook-manifest > manifests/webhook.yaml
 
 build: deps ## the programs, in build/bin
 	@scripts/build.sh $(BUILD) $(JOBS)

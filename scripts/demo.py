@@ -90,7 +90,9 @@ class Demo:
     def start(self) -> None:
         options = {"detached": self.keep}
         with step("etcd and kube-apiserver") as note:
-            self.cluster = ControlPlane(directory=self.directory / "cluster", **options)
+            self.cluster = ControlPlane(
+                directory=self.directory / "cluster", record=False, **options
+            )
             self.stack.callback(self.cluster.stop)
             self._record(self.cluster.processes)
             note.append(f"https://127.0.0.1:{self.cluster.port}")
