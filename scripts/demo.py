@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 
+import demo_admission
 from berth_test import examples, images, paths
 from berth_test.control_plane import ControlPlane
 from berth_test.emulator import CREDENTIALS, Emulator
@@ -105,10 +106,15 @@ class Demo:
             self.cluster.install_crds()
         with step("berth-operator") as note:
             kubeconfig = self.cluster.kubeconfig()
-            self.operator = Operator(kubeconfig, directory=self._made("operator"), **options)
+            self.operator = Operator(
+                kubeconfig, demo_admission.config(), directory=self._made("operator"), **options
+            )
             self.stack.push(self.operator)
             self._record([self.operator.process])
             note.append(f"http://{self.operator.address('metrics')}/metrics")
+        with step("ValidatingWebhookConfiguration") as note:
+            demo_admission.install(self.cluster, self.emulator, self.operator)
+            note.append(f"https://{self.operator.address('webhook')}/validate")
 
     def _made(self, name: str) -> pathlib.Path:
         directory = self.directory / name
@@ -252,13 +258,17 @@ def show_mended(demo: Demo, prefix: str, wanted: str, edited: float) -> None:
         note.append(f"{prefix}: {wanted} again, {after:.0f} s after the edit")
 
 
-def show_repositories(demo: Demo, repositories: list[str], templates: list[dict]) -> None:
+def show_repositories(
+    demo: Demo, repositories: list[str], templates: list[dict], only: list[str] | None = None
+) -> None:
     ecr, rows = demo.emulator.ecr, []
     found = demo.emulator.repositories()
     missing = [r for r in repositories if r not in found]
     if missing:
         raise AssertionError(f"not created by the push: {missing}")
     for name, repository in sorted(found.items()):
+        if only is not None and name not in only:
+            continue
         t = covering(name, templates)
         tags = ecr.list_tags_for_resource(resourceArn=repository["repositoryArn"])["tags"]
         rows.append(
@@ -334,6 +344,10 @@ def show(demo: Demo) -> None:
     show_repositories(demo, repositories, templates)
     title("Blob mounting")
     show_bytes(demo)
+    title("Workloads, and their repositories before they are admitted")
+    made = demo_admission.show(demo.cluster, demo.emulator, step, paint)
+    covered = [t for t in templates if t["spec"]["prefix"] != "ROOT"]
+    show_repositories(demo, made, covered, only=made)
 
 
 def check_programs() -> None:
