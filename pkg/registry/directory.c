@@ -67,7 +67,6 @@ static struct overlay *overlay_unref(struct overlay *o)
     arena_fini(&o->arena);
     return mem_free(o);
 }
-BERTH_DEFINE_CLEANUP(struct overlay *, overlay_unref);
 
 static void free_overlay(void *p)
 {
