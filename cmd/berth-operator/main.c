@@ -28,7 +28,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2, WEBHOOK_HEAPS = 4 };
 
 /* Fixed, so that two installations in one namespace cannot both lead. */
 #define LEASE_NAME "berth-operator"
@@ -77,6 +77,7 @@ static bool set_up_webhook(struct app *a, struct err *e)
 {
     if (!a->config->webhook.is_enabled || a->flags->is_once)
         return true;
+    mem_use_heaps(WEBHOOK_HEAPS);
     const struct webhook_options o = {
         .config = a->config,
         .kube = a->kube,

@@ -3,8 +3,7 @@
  * Logs: one event, one line, one JSON object on a file descriptor, with "ts" (RFC 3339, ms),
  * "level", "msg" and key/value pairs. The message is constant text; what varies is in the pairs.
  * Only commands, reconcile, ensure, admission, certs, web and the lease log; all other packages
- * return errors.
- * An error is logged once, where it is handled. Any thread; a line is one write(2).
+ * return errors. An error is logged once, where it is handled. Any thread; a line is one write(2).
  *
  *     log_info(lg, "template created", KV("prefix", prefix), KV_INT("ms", ms));
  */

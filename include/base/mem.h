@@ -15,6 +15,9 @@
  * and big blocks go back to the system when they are freed. First thing in main(), before any
  * thread. */
 void mem_be_lean(void);
+/* As many heaps at most from now on: threads that allocate all the time (the webhook's) wait for each
+ * other on one. Before they are started. */
+void mem_use_heaps(int count);
 /* Gives back to the system what is free, also below what is in use: after work that needed much
  * more than what it leaves behind. Milliseconds: not for what happens often. */
 void mem_give_back(void);
@@ -31,8 +34,8 @@ char *mem_strdup(const char *s) BERTH_NODISCARD;
 /* A NUL-terminated copy of n bytes. */
 char *mem_dup(const void *p, size_t n) BERTH_NODISCARD __attribute__((returns_nonnull));
 
-/* What is no larger than this is a small allocation whoever chose its size, and aborts too: a key, a
- * URL, a request or a comparison that lacks its memory would say something wrong without a word,
+/* What is no larger than this is a small allocation whoever chose its size, and aborts too: a key,
+ * a URL, a request or a comparison that lacks its memory would say something wrong without a word,
  * and a restart does less harm. */
 enum { MEM_SMALL_BYTES = 64 * 1024 };
 /* For sizes chosen by a peer: NULL when memory is out, over MEM_SMALL_BYTES. Not zeroed. */

@@ -10,10 +10,15 @@
 #include "registry/repository.h"
 #include "request_priv.h"
 
+#include <string.h>
+
+enum { IMAGES_FIRST = 8, IMAGES_MANY = 64 };
+
 struct collector {
     struct request *r;
-    struct map *old;   /* images of the old object */
-    struct map *found; /* image -> its struct image */
+    struct map *old;   /* images of the old object; NULL: there are none */
+    struct map *found; /* image -> its index and 1; NULL while they are few */
+    size_t cap;
     bool is_full;
 };
 
@@ -26,13 +31,48 @@ static bool remember_old(void *arg, struct str text, enum admission_purpose purp
     return true;
 }
 
+static void *index_value(size_t index)
+{
+    return (void *)(uintptr_t)(index + 1);
+}
+
+static struct image *find(struct collector *c, struct str text)
+{
+    struct request *r = c->r;
+    if (c->found != NULL) {
+        const uintptr_t at = (uintptr_t)map_get(c->found, text);
+        return at != 0 ? &r->images[at - 1] : NULL;
+    }
+    for (size_t i = 0; i < r->count; i++)
+        if (str_eq(r->images[i].text, text))
+            return &r->images[i];
+    return NULL;
+}
+
+/* Nearly all objects have one or two: room for these first, and a map only for many. */
+static void grow(struct collector *c)
+{
+    struct request *r = c->r;
+    const size_t cap = c->cap == 0 ? IMAGES_FIRST : c->cap * 2;
+    struct image *images = arena_new_array(&r->arena, struct image, cap);
+    if (r->count > 0)
+        memcpy(images, r->images, r->count * sizeof *images);
+    r->images = images;
+    c->cap = cap;
+    if (c->found != NULL || r->count < IMAGES_MANY)
+        return;
+    c->found = map_new();
+    for (size_t i = 0; i < r->count; i++)
+        (void)map_put(c->found, r->images[i].text, index_value(i));
+}
+
 static bool add(void *arg, struct str text, enum admission_purpose purpose)
 {
     struct collector *c = arg;
     struct request *r = c->r;
-    if (text.len == 0 || map_get(c->old, text) != NULL)
+    if (text.len == 0 || (c->old != NULL && map_get(c->old, text) != NULL))
         return true;
-    struct image *known = map_get(c->found, text);
+    struct image *known = find(c, text);
     if (known != NULL) {
         /* who pushes it makes it: what it pulls may be missing until then */
         if (purpose == ADMISSION_PUSH)
@@ -43,9 +83,13 @@ static bool add(void *arg, struct str text, enum admission_purpose purpose)
         c->is_full = true;
         return false;
     }
-    struct image *i = &r->images[r->count++];
-    *i = (struct image){.text = text, .facts = {.purpose = purpose}, .item = NO_ITEM};
-    (void)map_put(c->found, text, i);
+    if (r->count == c->cap)
+        grow(c);
+    r->images[r->count] =
+        (struct image){.text = text, .facts = {.purpose = purpose}, .item = NO_ITEM};
+    if (c->found != NULL)
+        (void)map_put(c->found, text, index_value(r->count));
+    r->count++;
     return true;
 }
 
@@ -77,15 +121,19 @@ bool request_collect(struct request *r, struct err *e)
     const struct review *v = &r->review;
     if (v->object == NULL || is_mirror_pod(v))
         return true;
-    struct collector c = {.r = r, .old = map_new(), .found = map_new()};
+    struct collector c = {.r = r};
     const struct str host = registry_host(r);
     struct admission_source source = {v->group, v->version, v->kind, v->old_object, host};
-    r->images = arena_new_array(&r->arena, struct image, ADMISSION_IMAGES_MAX);
-    (void)admission_kinds_images(r->a->o.kinds, &source, &r->arena, remember_old, &c);
+    if (v->old_object != NULL) {
+        c.old = map_new();
+        (void)admission_kinds_images(r->a->o.kinds, &source, &r->arena, remember_old, &c);
+    }
     source.object = v->object;
     (void)admission_kinds_images(r->a->o.kinds, &source, &r->arena, add, &c);
-    map_free(c.old, NULL);
-    map_free(c.found, NULL);
+    if (c.old != NULL)
+        map_free(c.old, NULL);
+    if (c.found != NULL)
+        map_free(c.found, NULL);
     return !c.is_full || err_set(e, ERR_INVALID, "TooManyImages",
                                  "the object names more than %d images", ADMISSION_IMAGES_MAX);
 }

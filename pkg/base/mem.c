@@ -31,6 +31,15 @@ void mem_be_lean(void)
 #endif
 }
 
+void mem_use_heaps(int count)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_ARENA_MAX, count);
+#else
+    (void)count;
+#endif
+}
+
 void mem_give_back(void)
 {
 #ifdef __GLIBC__
