@@ -72,9 +72,11 @@ static struct request *request_new(struct admission *a, const struct web_call *c
     return r;
 }
 
-static bool decode(struct request *r, struct str body, struct err *e)
+static bool decode(struct request *r, struct buf *body, struct err *e)
 {
-    return json_parse(body, REVIEW_MAX_BYTES, &r->doc, e) &&
+    if (body->len > 0)
+        buf_truncate(body, review_prune(body->ptr, body->len));
+    return json_parse(buf_str(body), REVIEW_MAX_BYTES, &r->doc, e) &&
            review_decode(json_root(r->doc), &r->review, e) && request_collect(r, e);
 }
 
@@ -94,7 +96,7 @@ void admission_handle(void *arg, struct web_call *call)
     struct admission *a = arg;
     struct err e = ERR_INIT;
     struct request *r BERTH_CLEANUP(request_freep) = request_new(a, call);
-    if (!decode(r, buf_str(&call->body), &e)) {
+    if (!decode(r, &call->body, &e)) {
         refuse(a, call, &e);
         return;
     }
