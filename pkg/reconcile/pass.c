@@ -204,10 +204,10 @@ bool pass_apply_status(struct pass *p, struct str status, struct str before)
     enum kube_result result = kube_apply_status(p->c->o.kube, p->resource, p->object,
                                                 FIELD_MANAGER_STATUS, status, &o, &e);
     p->is_status_written = result == KUBE_OK;
-    if (!settled(p, result, o, "cannot write the status", &e))
-        return false;
-    p->memory->status_written_ms = clock_mono_ms(p->c->o.clock);
-    return true;
+    /* of one that failed nobody knows whether it was done */
+    if (result == KUBE_OK || result == KUBE_FAILED)
+        p->memory->status_written_ms = clock_mono_ms(p->c->o.clock);
+    return settled(p, result, o, "cannot write the status", &e);
 }
 
 bool pass_has_drift(const struct pass *p, size_t setting)

@@ -31,7 +31,11 @@ static bool is_owned(const struct template_facts *f)
         return false;
     if (f->owned_created_at != 0)
         return f->aws_created_at == f->owned_created_at;
-    return f->aws_created_at >= f->owned_since - CREATED_BEFORE_TOLERANCE_MS;
+    if (f->aws_created_at >= f->owned_since)
+        return true;
+    /* Older by our clock: made by us if AWS's clock is behind, or by somebody else just before, and
+     * our Create, which failed, never reached it. Ours would be as declared. */
+    return f->aws_created_at >= f->owned_since - CREATED_BEFORE_TOLERANCE_MS && !f->is_different;
 }
 
 static enum template_action decide_deleting(const struct template_facts *f)

@@ -139,6 +139,10 @@ bool template_create(struct template_pass *t)
         measure_drift_seen(p, 0, false);
     if (!t->facts.has_ownership || is_again)
         template_own(t, API_ORIGIN_CREATED, (struct schema_i64){0});
+    /* nothing that is as young as the one that was ours is somebody else's from before: not that
+     * one itself, should the read that did not show it have been old */
+    if (is_again)
+        t->status.ownership.since.value = t->facts.owned_created_at / 1000 * 1000;
     if (!pass_set_finalizer(p, template_wants_finalizer(&t->facts)))
         return false;
     struct verdict v = template_working(API_REASON_CREATING, "being created in ECR");

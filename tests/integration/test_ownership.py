@@ -9,6 +9,7 @@ import pytest
 from berth_test import objects
 from berth_test.emulator import Emulator
 from berth_test.kube import FINALIZER, SETTINGS, TEMPLATE, check_conditions, condition_of
+from berth_test.rewriter import Rewriter
 from berth_test.versions import Versions
 from berth_test.wait import holds_for, wait_for
 
@@ -121,6 +122,65 @@ def test_ownership_stands_before_create_is_sent(kube, emulator, ready_registry):
     assert kube.get(SETTINGS, "default")["metadata"]["finalizers"] == [FINALIZER]
     obj = kube.wait_ready(TEMPLATE, "first")
     assert obj["status"]["ownership"]["createdAt"]
+
+
+def test_a_create_of_which_nobody_knows(kube, emulator, ready_registry):
+    """It fails in a way that leaves open whether it was done. What somebody made a moment before,
+    unseen, is not taken for what it made."""
+    with emulator.fault(ours(DESCRIBE), stale={"ms": 60000}):
+        by_hand(emulator, "theirs")
+        before = emulator.template("theirs")
+        # the time of our decision is kept in whole seconds
+        wait_for(lambda: time.time() > before["createdAt"].timestamp() + 1.1, 5, "it is older")
+        with emulator.fault(ours(CREATE), fail={"status": 503}):
+            kube.create(objects.template("theirs", adoptionPolicy="Never"))
+            kube.wait_condition(TEMPLATE, "theirs", "Ready", "False", "AWSError")
+            assert "createdAt" not in kube.get(TEMPLATE, "theirs")["status"]["ownership"]
+    read_now(kube)
+    obj = kube.wait_condition(TEMPLATE, "theirs", "Stalled", "True", "AlreadyExists")
+    assert "ownership" not in obj["status"]
+    kube.delete(TEMPLATE, "theirs")
+    kube.wait_gone(TEMPLATE, "theirs")
+    assert emulator.template("theirs") == before
+
+
+def test_what_is_owned_and_not_seen_for_a_while(kube, emulator, operator, start_operator):
+    """Reads do not show it, and Create leaves open whether it was done: it stays ours, also where
+    the spec is another one by then."""
+    hidden: list[bool] = []
+
+    def hide(operation: str, answer: dict) -> dict:
+        if hidden and operation == DESCRIBE:
+            answer["repositoryCreationTemplates"] = []
+        return answer
+
+    with Rewriter(emulator, hide) as aws:
+        kube.create(objects.settings(aws, driftInterval="10m"))
+        kube.create(objects.template("mine", adoptionPolicy="Never"))
+        before = kube.wait_ready(TEMPLATE, "mine")["status"]["ownership"]
+        created = emulator.template("mine")["createdAt"]
+        # a time is kept in whole seconds
+        wait_for(lambda: time.time() > created.timestamp() + 1.1, 5, "it is older")
+        crash(kube, operator)
+        hidden.append(True)
+        with emulator.fault(ours(CREATE), fail={"status": 503}):
+            start_operator()
+            wait_for(lambda: is_pending(kube, "mine"), 15, "it is to be created again")
+            kube.merge(TEMPLATE, "mine", {"spec": {"description": "new"}})
+            kube.wait_condition(TEMPLATE, "mine", "Ready", "False", "AWSError")
+        hidden.clear()
+        read_now(kube)
+        ownership = kube.wait_ready(TEMPLATE, "mine")["status"]["ownership"]
+        assert (ownership["origin"], ownership["createdAt"]) == ("Created", before["createdAt"])
+        assert emulator.template("mine")["description"] == "new"
+        kube.delete(TEMPLATE, "mine")
+        kube.wait_gone(TEMPLATE, "mine")
+    assert emulator.templates() == {}
+
+
+def is_pending(kube, name: str) -> bool:
+    ownership = kube.get(TEMPLATE, name)["status"].get("ownership", {})
+    return bool(ownership) and "createdAt" not in ownership
 
 
 # --- what is owned is not left behind ------------------------------------------------------------

@@ -67,6 +67,15 @@ static const struct {
     {"crash before Create, and one is there that is a bit older",
      {OPEN, PENDING, IN_AWS(SINCE - 300001), .adoption = API_ADOPT_NEVER},
      TEMPLATE_REFUSE},
+    {"Create failed, and another one is there that somebody made a minute before",
+     {OPEN, PENDING, IN_AWS(SINCE - 60000), .is_different = true, .adoption = API_ADOPT_NEVER},
+     TEMPLATE_REFUSE},
+    {"the same, made after we decided",
+     {OPEN, PENDING, IN_AWS(SINCE), .is_different = true, .adoption = API_ADOPT_NEVER},
+     TEMPLATE_COMPLETE},
+    {"the same, deleted",
+     {.is_deleting = true, OPEN, PENDING, IN_AWS(SINCE - 60000), .is_different = true},
+     TEMPLATE_RELEASE},
     {"replaced behind our back", {OPEN, OWNED, IN_AWS(THEIRS)}, TEMPLATE_IN_SYNC},
     {"equal one is there", {OPEN, IN_AWS(THEIRS)}, TEMPLATE_ADOPT},
     {"other one is there", {OPEN, IN_AWS(THEIRS), .is_different = true}, TEMPLATE_REFUSE},
@@ -131,8 +140,9 @@ static void check_invariants(const struct template_facts *f)
 {
     enum template_action a = template_decide(f);
     bool is_ours = f->has_ownership && f->is_in_aws &&
-                   (f->owned_created_at == 0 ? f->aws_created_at >= f->owned_since - 300000
-                                             : f->aws_created_at == f->owned_created_at);
+                   (f->owned_created_at == 0
+                        ? f->aws_created_at >= f->owned_since - (f->is_different ? 0 : 300000)
+                        : f->aws_created_at == f->owned_created_at);
     if (writes_aws(a)) {
         assert_int_equal(f->gate, GATE_OPEN);
         assert_false(f->is_read_only);
@@ -168,10 +178,10 @@ static void test_invariants_over_all_facts(void **state)
 {
     (void)state;
     static const int64_t owned[] = {0, OURS};
-    static const int64_t aws[] = {OURS, THEIRS, SINCE - 3600000};
+    static const int64_t aws[] = {OURS, THEIRS, SINCE - 3600000, SINCE - 60000};
     unsigned checked = 0;
     for (unsigned bits = 0; bits < 1 << 10; bits++) {
-        for (unsigned rest = 0; rest < 5 * 3 * 3 * 2 * 3; rest++) {
+        for (unsigned rest = 0; rest < 5 * 3 * 3 * 2 * 4; rest++) {
             struct template_facts f = {
                 .is_deleting = bits & 1,
                 .is_read_only = bits & 2,
@@ -194,7 +204,7 @@ static void test_invariants_over_all_facts(void **state)
             checked++;
         }
     }
-    assert_int_equal(checked, 1024 * 270);
+    assert_int_equal(checked, 1024 * 360);
 }
 
 static void test_finalizer_only_where_deletion_would_call_aws(void **state)
