@@ -143,6 +143,10 @@ static struct str name_of(struct emu_request *r, const struct json *in)
         name = json_str_or_null(json_get(in, members[i]));
     for (size_t i = 0; i < ARRAY_SIZE(lists) && str_is_null(name); i++)
         name = json_str_or_null(json_first(json_get(in, lists[i])));
+    struct str arn = json_str_or_null(json_get(in, "resourceArn"));
+    ptrdiff_t slash = str_index(arn, '/');
+    if (slash >= 0)
+        name = str_from_offset(arn, (size_t)slash + 1);
     return arena_copy(&r->arena, name);
 }
 

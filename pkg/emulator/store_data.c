@@ -224,6 +224,9 @@ bool emu_store_load(struct emu_store *s, const char *dir, struct err *e)
     if (is_ok)
         journal_compact(s->journal);
     s->is_loading = false;
+    /* loading is no change that a stale answer could be from before */
+    s->history = emu_history_free(s->history);
+    s->history = emu_history_new();
     emu_store_unlock(s);
     return is_ok;
 }

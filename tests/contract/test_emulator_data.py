@@ -533,3 +533,13 @@ def test_a_long_journal_becomes_short(data):
     with start(data) as emulator:
         assert everything(emulator) == before
         emulator.kill()
+
+
+def test_a_start_is_no_past_that_answers_are_stale_of(data):
+    """What was loaded was there before: no answer may be from a time without it."""
+    with start(data) as emulator:
+        fill(emulator)
+        before = emulator.templates()
+    with start(data) as emulator:
+        with emulator.fault({"operation": "Describe*"}, stale={"ms": 600000}):
+            assert emulator.templates() == before != {}

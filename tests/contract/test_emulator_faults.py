@@ -199,25 +199,23 @@ def test_by_user_agent_and_key(emulator):
 
 
 def test_by_what_is_named(emulator, registry):
-    """Template, repository and setting; several names count by the first; who names nothing is
-    matched by no pattern but `*`."""
+    """Template, repository and setting, the first of several; naming nothing is no match."""
     ecr = emulator.ecr
     emulator.add_fault({"name": "a/*"}, fail={"status": 503, "type": "Named"})
     named = [
         (ecr.create_repository_creation_template, {"prefix": "a/x", "appliedFor": ["REPLICATION"]}),
-        (ecr.delete_repository_creation_template, {"prefix": "a/x"}),
         (ecr.describe_repository_creation_templates, {"prefixes": ["a/x", "b/x"]}),
         (ecr.describe_repositories, {"repositoryNames": ["a/b"]}),
-        (ecr.get_repository_policy, {"repositoryName": "a/b"}),
+        (ecr.list_tags_for_resource,
+         {"resourceArn": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/a/b"}),
     ]
     for call, arguments in named:
         assert refused(call, **arguments) == ("Named", 503), arguments
     assert registry("GET", "/v2/a/b/tags/list").status == 503
     ecr.describe_repository_creation_templates()
     ecr.create_repository_creation_template(prefix="b/a", appliedFor=["REPLICATION"])
-    assert registry("GET", "/v2/").status == 200
-    emulator.add_fault({"name": "BLOB_*"}, fail={"type": "Setting"})
-    assert refused(ecr.get_account_setting, name="BLOB_MOUNTING")[0] == "Setting"
+    emulator.add_fault({"name": "BLOB_*"}, fail={})
+    assert refused(ecr.get_account_setting, name="BLOB_MOUNTING")[1] == 500
     ecr.get_account_setting(name="REGISTRY_POLICY_SCOPE")
 
 
