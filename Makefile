@@ -30,7 +30,7 @@ demo-stop: ## stops what make demo KEEP=1 left running
 test: setup-test build ## unit, contract and integration tests; ARGS go to ctest
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(TEST_JOBS) $(ARGS)
 
-check: deps-ci setup-test ## sanitizers, fuzzers, clang-tidy, coverage, mutants; ARGS=tidy one
+check: deps-ci setup-test ## sanitizers, torture, fuzzers, tidy, coverage, mutants; ARGS=tidy one
 	@JOBS=$(JOBS) TEST_JOBS=$(TEST_JOBS) scripts/check.sh $(ARGS)
 
 bench: setup build ## time, CPU, memory and calls against their goals; ARGS=--quick, ARGS=start one

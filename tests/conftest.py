@@ -5,6 +5,7 @@ One control plane per pytest process (ctest runs one process per file), a fresh 
 operator per test. Objects are removed after each test, so that a test may use any names.
 """
 
+import functools
 import pathlib
 import sys
 
@@ -18,6 +19,7 @@ from berth_test.control_plane import ControlPlane  # noqa: E402
 from berth_test.emulator import Emulator  # noqa: E402
 from berth_test.kube import Kube  # noqa: E402
 from berth_test.operator import Operator  # noqa: E402
+from berth_test.wire import Wire  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +57,7 @@ def start_operator(kube: Kube, control_plane: ControlPlane):
     started: list[Operator] = []
 
     def start(**options) -> Operator:
-        operator = Operator(control_plane.kubeconfig(), **options)
+        operator = Operator(options.pop("kubeconfig", control_plane.kubeconfig()), **options)
         started.append(operator)
         return operator
 
@@ -72,6 +74,18 @@ def start_operator(kube: Kube, control_plane: ControlPlane):
 @pytest.fixture
 def operator(start_operator) -> Operator:
     return start_operator()
+
+
+@pytest.fixture
+def wire(control_plane: ControlPlane) -> Wire:
+    with Wire(control_plane) as started:
+        yield started
+
+
+@pytest.fixture
+def through_wire(wire: Wire, start_operator, tmp_path: pathlib.Path):
+    """As start_operator, for operators that reach the API server by the wire."""
+    return functools.partial(start_operator, kubeconfig=wire.kubeconfig(tmp_path))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,11 +3,13 @@
 known of each: the answer, its warnings and audit annotations, the operator's line, and the calls to
 ECR that were made for it."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import pathlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -39,12 +41,12 @@ class Answer:
     that was called, by the first part of its name. line: of the operator's log, {} where it was
     not called."""
 
-    object: dict | None
+    scene: "Scene" = dataclasses.field(repr=False)
+    object: dict | None = dataclasses.field(repr=False)
     error: ApiError | None
     warnings: list[str]
     audit: dict[str, dict[str, str]]
     line: dict
-    calls: list[Request]
 
     @property
     def is_called(self) -> bool:
@@ -57,6 +59,13 @@ class Answer:
     @property
     def reason(self) -> str:
         return self.line["reason"]
+
+    @property
+    def calls(self) -> list[Request]:
+        """To ECR, for this request, so far."""
+        uid = self.line.get("uid", "nobody's")
+        requests = self.scene.emulator.requests()
+        return [r for r in requests if f"admission/{uid}" in r.user_agent]
 
     @property
     def operations(self) -> list[str]:
@@ -94,22 +103,33 @@ class Scene:
         hosts: tuple[str, ...] = (),
         **settings: Any,
     ) -> None:
-        """hosts: beside the emulator's. settings: of the spec of RegistrySettings "default"."""
+        """hosts: of other RegistrySettings than "default", whose spec settings is for."""
         self.control_plane, self.emulator = control_plane, emulator
         self.kube = control_plane.kube
         self.hosts = (emulator.registry, *hosts)
-        self._config = config
         if settings:
-            settings.setdefault("registryHosts", list(self.hosts))
+            settings.setdefault("registryHosts", [emulator.registry])
             self.kube.apply(objects.settings(emulator, **settings))
         self._namespaces: set[str] = set()
         self.namespace(webhook.NAMESPACE)
         self._asked_before = asked(self.kube)
-        self.operator = self._start()
+        self._elsewhere = 0.0  # answered by other operators
+        self.operator = self._start(config)
         self._audit = _Tail(control_plane.directory / "audit.log")
 
-    def _start(self, **over: Any) -> Operator:
-        config = webhook.config(**{**(self._config or {}), **over})
+    @contextlib.contextmanager
+    def configured(self, admission: dict) -> Iterator[None]:
+        """Another operator in the place of this one, with another section "admission"."""
+        usual = self.operator
+        self.operator = self._start({"admission": admission})
+        yield
+        self._elsewhere += self.operator.metrics_of(_CALLED)
+        self.operator.stop()
+        self.operator = usual
+        self._install(usual)
+
+    def _start(self, config: dict | None) -> Operator:
+        config = webhook.config(**(config or {}))
         operator = Operator(self.control_plane.kubeconfig(), config, wait=False)
         try:
             wait_for(lambda: operator.address("webhook"), 20, operator.log_text)
@@ -125,19 +145,35 @@ class Scene:
         flags += ["--config", str(operator.config_file)]
         webhook.install(self.kube, operator, *flags, failurePolicy="Fail")
         webhook.wait_trusted(self.kube)
-        wait_for(self._is_in_force, 10, "the API server asks the webhook")
+        before = operator.metrics_of(_CALLED)
+        wait_for(
+            lambda: self._ask_whatever() or operator.metrics_of(_CALLED) > before,
+            10,
+            "the API server asks the webhook",
+        )
 
-    def _is_in_force(self) -> bool:
+    def _ask_whatever(self) -> None:
         """A new configuration takes a moment. What is asked for has no host that is known."""
         obj = webhook.pod(unique("probe"), f"{self.emulator.registry}/$(probe)")
         try:
             self.kube.create(obj, dry_run=True)
         except ApiError as e:
             raise AssertionError(str(e)) from None
-        return self._was_asked()
 
-    def _was_asked(self) -> bool:
-        return asked(self.kube) != self._asked_before
+    @contextlib.contextmanager
+    def answers_within(self, seconds: int) -> Iterator[None]:
+        """The API server waits so long; 5 seconds outside."""
+        self._set_timeout(seconds)
+        yield
+        self._set_timeout(5)
+
+    def _set_timeout(self, seconds: int) -> None:
+        live = webhook.live(self.kube)
+        patch = [
+            {"op": "replace", "path": f"/webhooks/{i}/timeoutSeconds", "value": seconds}
+            for i in range(len(live["webhooks"]))
+        ]
+        self.kube.request("PATCH", webhook.PATH, patch, "application/json-patch+json")
 
     def stop(self) -> None:
         webhook.remove(self.kube)
@@ -196,20 +232,20 @@ class Scene:
         if audit:
             wanted = {"msg": "admission", "name": obj["metadata"].get("name", "")}
             line = wait_for(lambda: log.find(**wanted), 10, lambda: f"a line of {wanted}")
-        calls = self.calls_of(line["uid"]) if line else []
-        return Answer(result, error, warnings, audit, line, calls)
-
-    def calls_of(self, uid: str) -> list[Request]:
-        return [r for r in self.emulator.requests() if f"admission/{uid}" in r.user_agent]
+        return Answer(self, result, error, warnings, audit, line)
 
     # --- the whole -------------------------------------------------------------------------------
 
     def check_counts(self) -> None:
         """The API server asked as often as the operator answered: nothing was asked twice, and
         nothing failed."""
-        asked_ = sum(asked(self.kube).values()) - sum(self._asked_before.values())
+        count = sum(asked(self.kube).values()) - sum(self._asked_before.values())
         answered = self.operator.metrics_of(_CALLED)
-        assert asked_ == answered == len(self.operator.find_log("admission"))
+        assert count == answered + self._elsewhere
+        timed = self.operator.metrics()
+        for step in ("decode", "lookup", "total"):
+            assert timed[f'berth_admission_duration_seconds_count{{step="{step}"}}'] == answered
+        wait_for(lambda: len(self.operator.find_log("admission")) == answered, 5, "a line of each")
 
 
 def asked(kube: Kube) -> dict[str, float]:

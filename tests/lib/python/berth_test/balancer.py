@@ -57,8 +57,8 @@ class Balancer:
                 try:
                     if is_ready():
                         ready.append(address)
-                except (OSError, AssertionError):
-                    pass
+                except (OSError, AssertionError, RuntimeError):
+                    pass  # not ready, or its process ended
             self._ready = ready
 
     def _accept(self) -> None:

@@ -105,7 +105,8 @@ def limits_hold(all_: list[Timeline], context: Context) -> Iterator[tuple[Timeli
     writes: dict[tuple, list[float]] = collections.defaultdict(list)
     owner: dict[tuple, Timeline] = {}
     for t in all_:
-        key = (*_regarding(t), t.versions[0].obj.get("reason"))
+        e = t.versions[0].obj
+        key = (*_regarding(t), e.get("reportingInstance"), e.get("reason"))
         writes[key] += [v.at for v in t.versions if v.type != "DELETED"]
         owner[key] = t
     for key, times in writes.items():

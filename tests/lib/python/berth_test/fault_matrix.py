@@ -17,6 +17,15 @@ GET = "GetAccountSetting"
 PUT = "PutAccountSetting"
 REGISTRY = "DescribeRegistry"
 REPOSITORIES = "DescribeRepositories"
+# of the webhook
+CREATE_REPOSITORY = "CreateRepository"
+SET_POLICY = "SetRepositoryPolicy"
+GET_POLICY = "GetRepositoryPolicy"
+PUT_LIFECYCLE = "PutLifecyclePolicy"
+GET_LIFECYCLE = "GetLifecyclePolicy"
+TAGS = "ListTagsForResource"
+IMAGES = "DescribeImages"
+RULES = "DescribePullThroughCacheRules"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +47,8 @@ def _refusal(status: int, type_: str, **more: Any) -> dict[str, Any]:
 
 
 _WRITES = (CREATE, UPDATE)
+_OF_WEBHOOK = (CREATE_REPOSITORY, SET_POLICY, GET_POLICY, PUT_LIFECYCLE, GET_LIFECYCLE, TAGS,
+               IMAGES, RULES)  # fmt: skip
 KINDS = (
     Kind("throttled", _refusal(400, "ThrottlingException")),
     Kind("429", _refusal(429, "TooManyRequestsException", retryAfterMs=200)),
@@ -52,9 +63,11 @@ KINDS = (
     # a template that ECR calls invalid is not sent again before somebody changes it or asks
     Kind("invalid", _refusal(400, "InvalidParameterException"), (*_WRITES, PUT), True, 1),
     Kind("invalid", _refusal(400, "InvalidParameterException"),
-         (DELETE, DESCRIBE, GET, REGISTRY, REPOSITORIES), most=2),
+         (DELETE, DESCRIBE, GET, REGISTRY, REPOSITORIES, *_OF_WEBHOOK), most=2),
     # what eventual consistency may say of a template that we know better
     Kind("exists", _refusal(400, "TemplateAlreadyExistsException"), (CREATE,), most=1),
+    Kind("exists", _refusal(400, "RepositoryAlreadyExistsException"), (CREATE_REPOSITORY,), most=1),
+    Kind("absent", _refusal(400, "RepositoryNotFoundException"), (SET_POLICY, PUT_LIFECYCLE)),
     Kind("absent", _refusal(400, "TemplateNotFoundException"), (UPDATE,), most=1),
     Kind("slow", {"delayMs": {"before": 400}}),
     Kind("late", {"delayMs": {"after": 400}}),
@@ -64,11 +77,11 @@ KINDS = (
     Kind("html", {"garbage": "html"}),
     Kind("empty", {"garbage": "empty"}),
     Kind("half", {"garbage": "truncated-json"}),
-    Kind("stale", {"stale": {"ms": 60000}}, (DESCRIBE, GET, REPOSITORIES), most=1),
+    Kind("stale", {"stale": {"ms": 60000}}, (DESCRIBE, GET, REPOSITORIES, TAGS), most=1),
     Kind("normalised", {"normalise": {"description": "other"}}, _WRITES, True, 1),
 )  # fmt: skip
 
-# Every operation that the controller calls, and where the matrix disturbs it.
+# Every operation that the operator calls, and which file of the matrix disturbs it.
 OPERATIONS = {
     CREATE: "templates",
     UPDATE: "templates",
@@ -77,7 +90,15 @@ OPERATIONS = {
     GET: "registry",
     PUT: "registry",
     REGISTRY: "registry",
-    REPOSITORIES: "registry",
+    REPOSITORIES: "registry, webhook",
+    CREATE_REPOSITORY: "webhook",
+    SET_POLICY: "webhook",
+    GET_POLICY: "webhook",
+    PUT_LIFECYCLE: "webhook",
+    GET_LIFECYCLE: "webhook",
+    TAGS: "webhook",
+    IMAGES: "webhook",
+    RULES: "webhook",
 }
 
 
@@ -90,6 +111,14 @@ _SHORT = {
     PUT: "put",
     REGISTRY: "registry",
     REPOSITORIES: "repositories",
+    CREATE_REPOSITORY: "made",
+    SET_POLICY: "policy",
+    GET_POLICY: "read-policy",
+    PUT_LIFECYCLE: "lifecycle",
+    GET_LIFECYCLE: "read-lifecycle",
+    TAGS: "tags",
+    IMAGES: "images",
+    RULES: "rules",
 }
 
 

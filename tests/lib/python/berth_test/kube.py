@@ -106,8 +106,9 @@ class Kube:
                 if attempt == 2:
                     raise
         self._local.warnings = [
-            # 299 - "text", with \" and \\ in it
-            w.partition('"')[2].rpartition('"')[0].replace('\\"', '"').replace("\\\\", "\\")
+            # 299 - "text", with \" and \\ in it, in UTF-8
+            w.encode("latin-1").decode()
+            .partition('"')[2].rpartition('"')[0].replace('\\"', '"').replace("\\\\", "\\")
             for w in response.headers.get_all("Warning") or []
         ]
         self._local.audit_id = response.headers.get("Audit-Id")

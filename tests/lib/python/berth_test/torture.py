@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from berth_test import objects, paths
+from berth_test import causes, objects, paths
 from berth_test.emulator import Emulator, Request
 from berth_test.fault_matrix import CREATE, DELETE, by_prefix
 from berth_test.kube import SETTINGS, TEMPLATE, Kube, check_conditions
@@ -50,23 +50,31 @@ class Torture:
     def _get(self, index: int) -> int:
         return struct.unpack("=q", self._map[index * 8 : index * 8 + 8])[0]
 
+    def _begin(self, what: str) -> None:
+        self._failed_before = self._get(4)
+        causes.begin(what, self)
+
     def fail_calls(self, n: int, mode: str, more: int = 0) -> None:
         """The n-th HTTP call from now on, and so many more after it."""
-        self._failed_before = self._get(4)
+        self._begin(f"calls are {mode}")
         self._set(2, {**MODES, **ENDS}[mode])
         self._set(0, n)
         self._set(1, more)
 
     def fail_allocation(self, n: int) -> None:
         """The n-th from now on of those at places where none has failed yet."""
-        self._failed_before = self._get(4)
+        self._begin("allocations fail")
         self._set(3, n)
 
     def stop(self) -> bool:
         """No more faults. Was there one since they were asked for?"""
         for index in (1, 0, 3):
             self._set(index, 0)
-        return self._get(4) > self._failed_before
+        causes.end(self)
+        failed = self._get(4) - self._failed_before
+        for _ in range(failed):
+            causes.note("cut: an answer of the API server")  # perhaps: it may have been AWS'
+        return failed > 0
 
     def what(self) -> str:
         """The last that failed; of an allocation, who asked for it."""
@@ -176,7 +184,8 @@ class Once:
         torture: Torture,
         start_operator: Callable[..., Operator],
     ) -> None:
-        self.kube, self.emulator, self._torture, self._start = kube, emulator, torture, start_operator
+        self.kube, self.emulator = kube, emulator
+        self._torture, self._start = torture, start_operator
         self.others = make_others(emulator)
         kube.create(objects.settings(emulator, accountSettings={"blobMounting": "ENABLED"}))
         kube.create(objects.template("kept", description="as declared"))

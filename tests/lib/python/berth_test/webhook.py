@@ -16,6 +16,7 @@ from berth_test.wait import wait_for
 CONFIGURATION = "berth"
 NAMESPACE = "berth-system"  # of the operator: left out by the configuration
 _PATH = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+PATH = f"{_PATH}/{CONFIGURATION}"
 
 
 def config(**over: Any) -> dict:
@@ -60,12 +61,12 @@ def install_url(kube: Kube, url: str, *flags: str, **over: Any) -> dict:
 
 
 def live(kube: Kube) -> dict:
-    return kube.request("GET", f"{_PATH}/{CONFIGURATION}")
+    return kube.request("GET", PATH)
 
 
 def remove(kube: Kube) -> None:
     with contextlib.suppress(ApiError):
-        kube.request("DELETE", f"{_PATH}/{CONFIGURATION}")
+        kube.request("DELETE", PATH)
 
 
 def wait_trusted(kube: Kube) -> None:
