@@ -94,7 +94,8 @@ struct web_call {
 
 /* On a worker (or on the loop thread, see inline_bytes), several at a time. Answers with
  * web_server_answer(), before it returns or later. A call whose connection ended, or whose deadline
- * passed, while it was queued never comes here. */
+ * passed, while it was queued never comes here. It computes and does no I/O: another small call may
+ * wait behind it. */
 typedef void web_call_handler(void *arg, struct web_call *call);
 
 struct web_options {

@@ -158,7 +158,12 @@ static void deliver(struct web_server *s, struct answer *a)
     c->answer = *a;
     a->body = BUF_INIT(0);
     c->is_answered = true;
-    lws_callback_on_writable(c->wsi);
+    /* Written at once, without another turn of the loop, where the connection goes on. Where it
+     * does not, only a callback of its own can close it with what it has not sent yet. */
+    if (c->is_last || s->knows_drain)
+        lws_callback_on_writable(c->wsi);
+    else if (web_exchange_answer(c, false) != 0)
+        lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }
 
 void web_call_deliver(struct web_server *s)

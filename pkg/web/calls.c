@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A handler of a body above this takes its time: others should not wait behind it. */
+enum { SMALL_BODY_BYTES = 32 * 1024 };
+
 /* Where the loop thread runs a handler itself, that handler's answer goes here. */
 static _Thread_local struct inline_answer {
     uint64_t id;
@@ -62,10 +65,21 @@ bool calls_put(struct calls *q, struct job *take_job)
         *q->last = take_job;
         q->last = &take_job->next;
         q->queued++;
-        pthread_cond_signal(&q->cond);
     }
     pthread_mutex_unlock(&q->mutex);
+    q->has_new = q->has_new || has_room;
     return has_room;
+}
+
+void calls_flush(struct calls *q)
+{
+    if (!q->has_new)
+        return;
+    q->has_new = false;
+    pthread_mutex_lock(&q->mutex);
+    if (q->first != NULL && q->idle > 0)
+        pthread_cond_signal(&q->cond);
+    pthread_mutex_unlock(&q->mutex);
 }
 
 /* NULL where *at is the end. */
@@ -100,6 +114,14 @@ int calls_queued(struct calls *q)
     return queued;
 }
 
+/* The worker that was woken wakes the next where there is work for more than one. A small body is
+ * handled in less time than it takes to wake somebody: a single one behind it waits. */
+static bool needs_help_locked(const struct calls *q, const struct job *mine)
+{
+    return q->first != NULL && q->idle > 0 &&
+           (q->queued > 1 || mine->call.body.len > SMALL_BODY_BYTES);
+}
+
 static void work(void *arg)
 {
     struct calls *q = arg;
@@ -107,9 +129,13 @@ static void work(void *arg)
     while (!q->is_closed) {
         struct job *j = remove_locked(q, &q->first);
         if (j == NULL) {
-            thread_cond_wait_ms(&q->cond, &q->mutex, -1);
+            q->idle++;
+            (void)thread_cond_wait_ms(&q->cond, &q->mutex, -1);
+            q->idle--;
             continue;
         }
+        if (needs_help_locked(q, j))
+            pthread_cond_signal(&q->cond);
         pthread_mutex_unlock(&q->mutex);
         /* who asked has been told 504, or soon is */
         if (clock_mono_ms(clock_system()) < j->call.deadline_mono_ms)

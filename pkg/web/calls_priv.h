@@ -41,6 +41,8 @@ struct calls {
     pthread_cond_t cond;
     struct job *first, **last; /* the queue */
     int queued;
+    int idle;     /* workers that wait */
+    bool has_new; /* of the loop thread: calls_flush() has something to do */
     struct answer *answers, **last_answer;
     bool is_closed;
 };
@@ -57,8 +59,10 @@ struct job *calls_job_free(struct job *j);
 /* Appends to the body. False: beyond the budget of all bodies, or memory is out. */
 bool calls_job_append(struct job *j, const void *bytes, size_t n);
 
-/* False: the queue is full, and the job still the caller's. */
+/* False: the queue is full, and the job still the caller's. Nobody is woken before calls_flush():
+ * what one turn of the loop brings is handed over with one wake-up. */
 bool calls_put(struct calls *q, struct job *take_job);
+void calls_flush(struct calls *q);
 /* Takes a job out whose connection is gone, if it is still queued. */
 void calls_forget(struct calls *q, uint64_t id);
 int calls_queued(struct calls *q);

@@ -283,11 +283,13 @@ int web_server_port(const struct web_server *s)
 static void loop(void *arg)
 {
     struct web_server *s = arg;
-    while (!atomic_load(&s->is_stopping))
+    while (!atomic_load(&s->is_stopping)) {
         if (lws_service(s->context, 0) < 0) {
             log_error(s->o.log, "http server failed", KV_CSTR("what", s->o.name));
             return;
         }
+        calls_flush(&s->calls);
+    }
 }
 
 void web_server_start(struct web_server *s)

@@ -27,8 +27,8 @@ enum {
     HEADER_BYTES = 1024, /* of an answer: ours are few and short */
     SLOT_BITS = 16,      /* of an id: the place of its connection */
     /* a peer that is refused may still be sending: so long, and so much of it, is read and thrown
-     * away, because closing at once makes its kernel drop the answer unread */
-    DISCARD_MS = 500,
+     * away; closing at once would fail its sending, and many never look for an answer then */
+    DISCARD_MS = 1000,
     DISCARD_MAX_BYTES = 16 * 1024 * 1024,
     FINISH_IDLE_MS = 200 /* as WEB_DRAIN_IDLE_MS, in web_server_finish() */
 };

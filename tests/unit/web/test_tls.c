@@ -63,6 +63,11 @@ static void test_refused(void **state)
             "did not sign the one before it");
     refused(tls, "foreign chain", join(&text, good, buf_str(&other_ca.pem), STR("")), key,
             "did not sign the one before it");
+    struct test_cert forged =
+        test_make_cert((struct test_cert_options){.name = "middle", .is_ca = true});
+    refused(tls, "same name", join(&text, good, buf_str(&forged.pem), STR("")), key,
+            "did not sign the one before it");
+    test_cert_fini(&forged);
     refused(tls, "broken chain",
             join(&text, good, STR("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"),
                  STR("")),
@@ -183,6 +188,7 @@ static void test_replaced(void **state)
         struct test_client after = test_connect(t);
         after.ssl = SSL_new(one);
         SSL_SESSION *session = SSL_get1_session(before.ssl);
+        assert_false(SSL_SESSION_is_resumable(session));
         TEST_MUST(SSL_set_session(after.ssl, session) == 1 && SSL_set_fd(after.ssl, after.fd) == 1);
         assert_int_equal(SSL_connect(after.ssl), 1);
         assert_false(SSL_session_reused(after.ssl));

@@ -92,6 +92,19 @@ static inline void test_hold(struct test_server *t, uint64_t id)
     pthread_mutex_unlock(&t->mutex);
 }
 
+/* n bytes of abc…w over and over. */
+static inline void test_alphabet(struct buf *out, size_t n)
+{
+    char block[23 * 100];
+    for (size_t i = 0; i < sizeof(block); i++)
+        block[i] = (char)('a' + i % 23);
+    while (n > 0 && buf_ok(out)) {
+        const size_t some = n < sizeof(block) ? n : sizeof(block);
+        buf_append_bytes(out, block, some);
+        n -= some;
+    }
+}
+
 static inline void test_handle(void *arg, struct web_call *call)
 {
     struct test_server *t = arg;
@@ -114,11 +127,11 @@ static inline void test_handle(void *arg, struct web_call *call)
         test_hold(t, call->id);
         return;
     }
-    const size_t n = str_eq(how, STR("big")) ? TEST_BIG : str_eq(how, STR("huge")) ? TEST_HUGE : 3;
-    if (str_eq(how, STR("fail")) || n > 3) {
-        struct buf body = BUF_INIT(n);
-        for (size_t i = 0; i < n + (n == 3) && buf_ok(&body); i++)
-            buf_append_char(&body, (char)('a' + i % 23));
+    if (str_eq(how, STR("fail")) || str_eq(how, STR("big")) || str_eq(how, STR("huge"))) {
+        struct buf body = BUF_INIT(TEST_HUGE);
+        if (str_eq(how, STR("fail")))
+            body.max = 1;
+        test_alphabet(&body, str_eq(how, STR("huge")) ? TEST_HUGE : TEST_BIG);
         web_server_answer(t->server, call->id, 200, "application/json", &body);
         return;
     }
