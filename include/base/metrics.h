@@ -55,6 +55,9 @@ struct metric_family *metrics_collected(struct metrics *m, enum metric_type type
 
 /* values: as many C strings as the family has labels (NULL where it has none). f may be NULL
  * (does nothing). */
+/* The series is there from now on, as 0 (or as it is): where the values that there can be are
+ * known, so that the first event is seen as a change by rate(). */
+void metric_begin(struct metric_family *f, const char *const *values);
 void metric_add(struct metric_family *f, const char *const *values, double amount);
 void metric_set(struct metric_family *f, const char *const *values, double value);
 void metric_observe(struct metric_family *f, const char *const *values, double value);

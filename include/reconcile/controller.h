@@ -33,8 +33,12 @@ struct controller_options {
     const char *version;  /* for the user agent */
     const char *instance; /* the pod's name: reportingInstance of events, the lease's holder */
     int workers;
-    bool has_condition_metrics;  /* berth_resource_condition: six series for each object */
-    struct ensure *ensure;       /* completes what a crash left half-made; NULL: nothing does */
+    bool has_condition_metrics; /* berth_resource_condition: six series for each object */
+    struct ensure *ensure;      /* completes what a crash left half-made; NULL: nothing does */
+    /* Is the API server told to ask the webhook about images of this host? Any thread; true where
+     * that is not known. NULL: there is no webhook. */
+    bool (*is_host_admitted)(void *arg, struct str host);
+    void *host_arg;
     struct directory *directory; /* where the webhook looks up; NULL: there is no webhook */
     /* The Lease that one of several replicas leads by; NULL: no elections, this process leads. */
     const char *lease_namespace;

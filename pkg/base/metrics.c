@@ -236,7 +236,7 @@ static char *key_of(const struct metric_family *f, const char *const *values, si
     return key;
 }
 
-enum change { CHANGE_ADD, CHANGE_SET, CHANGE_OBSERVE };
+enum change { CHANGE_NOTHING, CHANGE_ADD, CHANGE_SET, CHANGE_OBSERVE };
 
 static void observe_locked(const struct metric_family *f, struct series *s, double value)
 {
@@ -254,13 +254,15 @@ static void change(struct metric_family *f, const char *const *values, enum chan
     if (f == NULL)
         return;
     assert(!f->is_collected);
-    assert((f->type == METRIC_HISTOGRAM) == (how == CHANGE_OBSERVE));
+    assert(how == CHANGE_NOTHING || (f->type == METRIC_HISTOGRAM) == (how == CHANGE_OBSERVE));
     assert(!(f->type == METRIC_COUNTER && how == CHANGE_ADD && value < 0));
     size_t len;
     char *key BERTH_CLEANUP(mem_freecp) = key_of(f, values, &len);
     pthread_mutex_lock(&f->owner->mutex);
     struct series *s = series_locked(f, str_n(key, len));
     switch (how) {
+    case CHANGE_NOTHING:
+        break;
     case CHANGE_ADD:
         s->value += value;
         break;
@@ -272,6 +274,11 @@ static void change(struct metric_family *f, const char *const *values, enum chan
         break;
     }
     pthread_mutex_unlock(&f->owner->mutex);
+}
+
+void metric_begin(struct metric_family *f, const char *const *values)
+{
+    change(f, values, CHANGE_NOTHING, 0);
 }
 
 void metric_add(struct metric_family *f, const char *const *values, double amount)

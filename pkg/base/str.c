@@ -126,10 +126,26 @@ static size_t utf8_sequence(const uint8_t *p, size_t n)
     return len;
 }
 
+/* How many of the n bytes are ASCII from the start, counted in eights: most text is nothing else.
+ */
+static size_t ascii_eights(const uint8_t *p, size_t n)
+{
+    size_t i = 0;
+    for (uint64_t eight; n - i >= sizeof eight; i += sizeof eight) {
+        memcpy(&eight, p + i, sizeof eight);
+        if ((eight & UINT64_C(0x8080808080808080)) != 0)
+            break;
+    }
+    return i;
+}
+
 bool str_is_utf8(struct str s)
 {
     const uint8_t *p = (const uint8_t *)s.ptr;
     for (size_t i = 0; i < s.len;) {
+        i += ascii_eights(p + i, s.len - i);
+        if (i == s.len)
+            break;
         size_t n = utf8_sequence(p + i, s.len - i);
         if (n == 0)
             return false;

@@ -36,6 +36,7 @@ struct event_series {
     char *object_name;   /* of the Event object; NULL until it is to be created */
     int64_t count;       /* how often it was said */
     int64_t sent_count;  /* what the server knows; 0: not created yet */
+    bool is_maybe_sent;  /* it may know it by that name: an answer was lost */
     int64_t last_unix_ms, last_mono_ms;
 };
 

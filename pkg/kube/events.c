@@ -141,10 +141,19 @@ static void new_name(struct event_series *s)
 static enum kube_result create(struct kube_recorder *rec, struct event_series *s, struct err *e)
 {
     struct buf body BERTH_CLEANUP(buf_fini) = BUF_INIT(BODY_MAX_BYTES);
-    new_name(s); /* also where the one before exists */
+    if (!s->is_maybe_sent)
+        new_name(s); /* also where the one before exists */
     kube_event_write_create(s, rec->controller, rec->instance, &body);
-    return kube_client_create(rec->client, &EVENTS, kube_event_series_namespace(s), NULL,
-                              buf_str(&body), send_timeout_ms(rec), NULL, e);
+    enum kube_result got = kube_client_create(rec->client, &EVENTS, kube_event_series_namespace(s),
+                                              NULL, buf_str(&body), send_timeout_ms(rec), NULL, e);
+    if (got != KUBE_EXISTS || !s->is_maybe_sent) {
+        s->is_maybe_sent = got == KUBE_FAILED && e->cls == ERR_RETRY;
+        return got;
+    }
+    /* it is ours, made by the attempt whose answer was lost; of a series, perhaps its beginning */
+    s->is_maybe_sent = false;
+    s->sent_count = 1;
+    return s->count == 1 ? KUBE_OK : KUBE_EXISTS;
 }
 
 static enum kube_result patch(struct kube_recorder *rec, struct event_series *s, struct err *e)

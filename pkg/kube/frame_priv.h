@@ -40,7 +40,7 @@ struct frame_decoder {
 void kube_frame_decoder_fini(struct frame_decoder *d);
 
 /* Calls on_frame for each line that ends in data (empty lines are skipped). False: a callback
- * returned false, or memory is out (is_out_of_memory), and what followed was not read. What is left of a line when the peer ends is
- * no event: it was cut off. */
+ * returned false, or memory is out (is_out_of_memory), and what followed was not read. What is
+ * left of a line when the peer ends is no event: it was cut off. */
 bool kube_frame_decoder_feed(struct frame_decoder *d, struct str data,
                              bool (*on_frame)(void *arg, const struct frame *f), void *arg);

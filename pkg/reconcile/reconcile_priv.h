@@ -82,6 +82,7 @@ struct runtime {
     /* decisions need a read that began in this term of leadership */
     uint64_t term;
     uint64_t needed_sequence;
+    bool is_scan_wanted; /* a follower's scan may be older than what a crash left half-made */
 };
 
 /* --- contention.c: pure ------------------------------------------------------------------------

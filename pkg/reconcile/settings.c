@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { HOSTS_TOLD_MAX = 2048 };
+
 /* --- the runtime: registry and gate ------------------------------------------------------------
  */
 
@@ -146,8 +148,12 @@ static bool ensure_registry(struct settings_pass *s, struct err *e)
         return replace_registry(s, rt, e);
     struct registry_config config = config_of(s);
     registry_configure(s->registry, &config);
-    if (is_new_term)
+    if (is_new_term) {
         begin_term(s, rt, registry_request_read(s->registry, false));
+        (void)pthread_mutex_lock(&c->mutex);
+        rt->is_scan_wanted = c->o.ensure != NULL;
+        (void)pthread_mutex_unlock(&c->mutex);
+    }
     return true;
 }
 
@@ -328,6 +334,50 @@ static bool pin_account(struct settings_pass *s)
     return apply(s, &v);
 }
 
+/* What a crash left half-made is completed after each scan. The first of a term is asked for when
+ * the templates have been read, because nothing else waits for it. */
+static void complete_half_made(struct settings_pass *s)
+{
+    struct controller *c = s->p->c;
+    if (!s->leads || c->o.ensure == NULL || !s->state.has_repositories)
+        return;
+    (void)pthread_mutex_lock(&c->mutex);
+    struct runtime *rt = runtime_locked(s);
+    const bool is_scan_wanted = rt->is_scan_wanted;
+    rt->is_scan_wanted = false;
+    (void)pthread_mutex_unlock(&c->mutex);
+    if (is_scan_wanted)
+        (void)registry_request_read(s->registry, true); /* its end leads here again */
+    else
+        ensure_complete(c->o.ensure, s->p->name);
+}
+
+/* Hosts that the live ValidatingWebhookConfiguration does not name, quoted; "" where it names all.
+ */
+static struct str hosts_left_out(struct settings_pass *s)
+{
+    const struct controller_options *o = &s->p->c->o;
+    struct buf names BERTH_CLEANUP(buf_fini) = BUF_INIT(HOSTS_TOLD_MAX);
+    const struct str *hosts = s->spec.registry_hosts.items;
+    for (size_t i = 0; o->is_host_admitted != NULL && i < s->spec.registry_hosts.count; i++) {
+        if (!o->is_host_admitted(o->host_arg, hosts[i]))
+            buf_printf(&names, "%s%.*s", names.len > 0 ? ", " : "", STR_ARG(hosts[i]));
+    }
+    return arena_copy(&s->p->arena, buf_str(&names));
+}
+
+/* All is well but for what the API server was not told. */
+static void add_hosts(struct settings_pass *s, struct verdict *v)
+{
+    const struct str hosts = hosts_left_out(s);
+    if (hosts.len > 0)
+        v->message = arena_printf(
+            &s->p->arena,
+            "%.*s; but the webhook is not asked about images of %.*s, which the "
+            "ValidatingWebhookConfiguration does not name: berth-operator webhook-manifest --host",
+            STR_ARG(v->message), STR_ARG(hosts));
+}
+
 static void serve(struct settings_pass *s)
 {
     if (!pin_account(s))
@@ -335,13 +385,14 @@ static void serve(struct settings_pass *s)
     struct verdict v = {0};
     bool has_news = settings_put(s, &v);
     set_gate(s, GATE_OPEN, STR(""));
-    if (s->leads && s->p->c->o.ensure != NULL && s->state.has_repositories)
-        ensure_complete(s->p->c->o.ensure, s->p->name);
+    complete_half_made(s);
     if (!has_news)
         return;
     settings_describe(s);
     if (s->state.is_scan_failing && strcmp(v.ready, "True") == 0)
         v = read_failed(s, &s->state.scan_error);
+    if (strcmp(v.ready, "True") == 0)
+        add_hosts(s, &v);
     if (kube_object_is_deleting(s->p->object))
         v = in_use(s);
     (void)apply(s, &v);

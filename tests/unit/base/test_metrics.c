@@ -80,6 +80,31 @@ static void test_everything(void **state)
     metrics_free(m);
 }
 
+static void test_begun_series(void **state)
+{
+    (void)state;
+    static const double buckets[] = {1};
+    struct metrics *m = metrics_new();
+    struct metric_family *calls = metrics_counter(m, "calls_total", "Calls.", "outcome");
+    struct metric_family *took = metrics_histogram(m, "took_seconds", "Time.", "step", buckets, 1);
+    metric_add(calls, VALUES("ok"), 3);
+    metric_begin(calls, VALUES("ok")); /* what is there stays */
+    metric_begin(calls, VALUES("failed"));
+    metric_begin(took, VALUES("decode"));
+    metric_begin(NULL, VALUES("x"));
+    expect(m, "# HELP calls_total Calls.\n"
+              "# TYPE calls_total counter\n"
+              "calls_total{outcome=\"failed\"} 0\n"
+              "calls_total{outcome=\"ok\"} 3\n"
+              "# HELP took_seconds Time.\n"
+              "# TYPE took_seconds histogram\n"
+              "took_seconds_bucket{step=\"decode\",le=\"1\"} 0\n"
+              "took_seconds_bucket{step=\"decode\",le=\"+Inf\"} 0\n"
+              "took_seconds_sum{step=\"decode\"} 0\n"
+              "took_seconds_count{step=\"decode\"} 0\n");
+    metrics_free(m);
+}
+
 static void test_escapes(void **state)
 {
     (void)state;
@@ -392,6 +417,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_begun_series),
         cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_remove),

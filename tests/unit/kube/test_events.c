@@ -331,6 +331,27 @@ static void recorder_creates_and_patches(void **state)
     fake_http_fini(&f.http);
 }
 
+/* The Event of an attempt whose answer was lost is found by its name, and not made again. */
+static void a_lost_answer_makes_no_second_event(void **state)
+{
+    (void)state;
+    static const struct fake_line SCRIPT[] = {
+        {"POST", EVENTS_URL, 0},
+        {"POST", EVENTS_URL, 409, "{\"kind\":\"Status\",\"reason\":\"AlreadyExists\"}"},
+        {"PATCH", EVENTS_URL "/a.", 200, "{}"}, /* said again: its series */
+    };
+    struct fixture f;
+    start(&f, SCRIPT, ARRAY_SIZE(SCRIPT));
+    kube_eventf(f.recorder, f.object, KUBE_EVENT_WARNING, "R", "Act", "n %d", 1);
+    assert_true(fake_http_wait(&f.http, 2));
+    kube_eventf(f.recorder, f.object, KUBE_EVENT_WARNING, "R", "Act", "n %d", 1);
+    finish(&f);
+    assert_int_equal(f.errors, 0);
+    check_created(&f.http.asked[0], "");
+    assert_string_equal(f.http.asked[0].body, f.http.asked[1].body); /* the same name */
+    fake_http_fini(&f.http);
+}
+
 static void refusals_are_told_once(void **state)
 {
     (void)state;
@@ -376,6 +397,7 @@ int main(void)
         cmocka_unit_test(forgetting_gives_nothing_away),
         cmocka_unit_test(namespaces_are_those_of_the_objects),
         cmocka_unit_test(recorder_creates_and_patches),
+        cmocka_unit_test(a_lost_answer_makes_no_second_event),
         cmocka_unit_test(refusals_are_told_once),
         cmocka_unit_test(recorder_limits_calls),
     };

@@ -63,7 +63,9 @@ struct world {
     /* the server's thread, and whoever has stopped it: */
     int answers;
     int requests;
-    size_t cut_bytes; /* how long the answer that was to be cut is */
+    size_t cut_bytes;  /* how long the answer that was to be cut is */
+    int whole_version; /* of the last event that went out whole before the cut; 0: of none */
+    int next_version;  /* from which the next watch goes on; 0: there was none */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     bool is_all_told; /* a watch from the last version on, under the mutex */
@@ -96,6 +98,9 @@ static void send_answer(struct world *w, struct test_conn *c, struct str wire)
     if (is_cut) {
         w->cut_bytes = wire.len;
         n = w->cut_at < n ? w->cut_at : n;
+        for (size_t i = 0; i < ARRAY_SIZE(HISTORY); i++)
+            if (memmem(wire.ptr, n, HISTORY[i].line, strlen(HISTORY[i].line)))
+                w->whole_version = HISTORY[i].version;
     }
     test_send_bytes(c, wire.ptr, n);
     if (is_cut && w->end == CUT_CLOSES)
@@ -124,6 +129,8 @@ static void answer(struct test_server *s, struct test_conn *c)
     struct world *w = s->arg;
     struct buf wire BERTH_CLEANUP(buf_fini) = BUF_INIT(WIRE_MAX);
     w->requests++;
+    if (w->answers > w->cut_answer && w->next_version == 0)
+        w->next_version = asked_version(c);
     if (strstr(c->in, "sendInitialEvents=true") && !w->can_stream_list) {
         answer_list(&wire, "422 Unprocessable Entity", GATE_IS_OFF);
         test_send(c, buf_cstr(&wire));
@@ -192,6 +199,9 @@ static void check(const struct world *w, const struct seen *s, const char *text)
         assert_true(s->errors >= 1);
         return;
     }
+    if (w->end == CUT_CLOSES && w->whole_version > 0 && w->next_version != w->whole_version)
+        fail_msg("cut at %zu of answer %d: goes on from %d, not from %d", w->cut_at, w->cut_answer,
+                 w->next_version, w->whole_version);
     if (w->requests > REQUESTS_MAX)
         fail_msg("cut at %zu of answer %d: %d requests", w->cut_at, w->cut_answer, w->requests);
     /* Where nothing at all was answered on a kept connection libcurl itself asks again, and the end
