@@ -26,6 +26,12 @@ from berth_test.wait import wait_for
 NAMESPACE = "berth-system"
 ACCOUNT = "berth-operator"
 LEASE = "berth-operator"
+# of what the roles name
+_NAMES = {
+    "leases": LEASE,
+    "secrets": "berth-webhook-certs",
+    "validatingwebhookconfigurations": "berth",
+}
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 _ISSUER = "https://kubernetes.default.svc"
 _ACCOUNT_PATH = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{ACCOUNT}"
@@ -38,11 +44,12 @@ Grant = tuple[str, str, str, str]
 # --- what the document says ----------------------------------------------------------------------
 
 
-def documented() -> list[dict]:
-    """The manifests of docs/running.md, as a reader would copy them."""
+def documented(section: str = "What it may do in Kubernetes") -> list[dict]:
+    """The manifests of docs/running.md, as a reader would copy them; those for the webhook are in
+    another section."""
     text = (paths.SOURCE / "docs" / "running.md").read_text()
-    section = text.partition("## What it may do in Kubernetes\n")[2].partition("\n## ")[0]
-    (block,) = re.findall(r"^```yaml\n(.*?)^```$", section, re.M | re.S)
+    body = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", body, re.M | re.S)
     return list(yaml.safe_load_all(block))
 
 
@@ -105,7 +112,7 @@ def is_granted(kube: Kube, grant: Grant) -> bool:
                 "resource": plural,
                 "subresource": subresource,
                 "verb": verb,
-                "name": LEASE if plural == "leases" and verb != "create" else "",
+                "name": "" if verb == "create" else _NAMES.get(plural, ""),
             },
         },
     }

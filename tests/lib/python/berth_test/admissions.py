@@ -164,8 +164,10 @@ class Scene:
     def answers_within(self, seconds: int) -> Iterator[None]:
         """The API server waits so long; 5 seconds outside."""
         self._set_timeout(seconds)
-        yield
-        self._set_timeout(5)
+        try:
+            yield
+        finally:
+            self._set_timeout(5)
 
     def _set_timeout(self, seconds: int) -> None:
         live = webhook.live(self.kube)
@@ -199,7 +201,9 @@ class Scene:
     def replace(self, obj: dict, subresource: str = "", query: str = "") -> Answer:
         return self.ask("PUT", path_of(obj, subresource=subresource) + query, obj, obj)
 
-    def patch(self, obj: dict, patch: dict | list, subresource: str = "", query: str = "") -> Answer:
+    def patch(
+        self, obj: dict, patch: dict | list, subresource: str = "", query: str = ""
+    ) -> Answer:
         """A merge patch, or a JSON patch."""
         kind = "merge-patch" if isinstance(patch, dict) else "json-patch"
         path = path_of(obj, subresource=subresource) + query

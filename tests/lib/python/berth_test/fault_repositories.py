@@ -110,8 +110,10 @@ def wait_whole(scene: Scene, repositories: list[str]) -> None:
             scan(scene)
         return not lacking
 
-    wait_for(check, CONVERGE_S,
-             lambda: f"all are whole but {not_whole(scene.emulator, repositories)}", 1.0)  # fmt: skip
+    def describe() -> str:
+        return f"all are whole but {not_whole(scene.emulator, repositories)}"
+
+    wait_for(check, CONVERGE_S, describe, 1.0)
 
 
 def assert_made_once(emulator: Emulator, repositories: list[str]) -> None:

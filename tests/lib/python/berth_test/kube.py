@@ -296,7 +296,7 @@ class Kube:
 
 
 def condition_of(obj: dict | None, type_: str) -> dict:
-    for condition in (obj or {}).get("status", {}).get("conditions", []):
+    for condition in (obj or {}).get("status", {}).get("conditions") or []:
         if condition["type"] == type_:
             return copy.deepcopy(condition)
     return {}
