@@ -9,18 +9,19 @@
 static void wait_for_it(void *arg)
 {
     struct deadline *d = arg;
-    if (stopper_wait_ms(&d->stopper, DEADLINE_MS))
+    if (stopper_wait_ms(&d->stopper, d->timeout_ms))
         return;
     log_warn(d->log, "stopped without waiting for a call that is not answered",
              KV_INT("code", d->code));
     _exit(d->code);
 }
 
-void deadline_start(struct deadline *d, struct log *log, int code)
+void deadline_start(struct deadline *d, struct log *log, int code, int64_t timeout_ms)
 {
     stopper_init(&d->stopper);
     d->log = log;
     d->code = code;
+    d->timeout_ms = timeout_ms;
     d->thread = (struct thread){0};
     thread_start(&d->thread, "deadline", wait_for_it, d);
 }

@@ -10,15 +10,16 @@
 #include "base/log.h"
 #include "base/thread.h"
 
-enum { DEADLINE_MS = 1800 };
+enum { DEADLINE_MS = 1800 /* of closing everything */ };
 
 struct deadline {
     struct stopper stopper;
     struct thread thread;
     struct log *log;
+    int64_t timeout_ms;
     int code;
 };
 
-/* code: what the process ends with. */
-void deadline_start(struct deadline *d, struct log *log, int code);
+/* code: what the process ends with, where deadline_stop() does not come within timeout_ms. */
+void deadline_start(struct deadline *d, struct log *log, int code, int64_t timeout_ms);
 void deadline_stop(struct deadline *d);

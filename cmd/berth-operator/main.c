@@ -116,18 +116,25 @@ static void serve(struct app *a, struct web_server *server, const char *what)
              KV_CSTR("address", web_server_address(server)));
 }
 
-/* Reconciling ends first, so that another replica can lead; the webhook serves on for a while,
- * because API servers learn late that this one goes. */
+/* API servers and Services learn late that this one goes: it tells them from now on, and serves on
+ * while reconciling ends, so that another replica can lead, and for the rest of its time. */
+static void serve_on(struct app *a, struct controller *controller, int code)
+{
+    struct deadline deadline;
+    deadline_start(&deadline, a->log, code, webhook_drain_limit_ms(a->webhook));
+    webhook_begin_drain(a->webhook);
+    controller_retire(controller);
+    webhook_drain(a->webhook);
+    deadline_stop(&deadline);
+}
+
 static void stop(struct app *a, struct controller *controller, int code)
 {
     struct deadline deadline;
-    if (a->webhook != NULL) {
-        controller_retire(controller);
-        probes_set_stopping(&a->probes);
-        webhook_drain(a->webhook);
-    }
     probes_set_stopping(&a->probes);
-    deadline_start(&deadline, a->log, code);
+    if (a->webhook != NULL)
+        serve_on(a, controller, code);
+    deadline_start(&deadline, a->log, code, DEADLINE_MS);
     (void)controller_stop(controller);
     a->webhook = webhook_free(a->webhook);
     deadline_stop(&deadline);

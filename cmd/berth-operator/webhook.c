@@ -16,9 +16,9 @@
 #include "registry/directory.h"
 #include "web/server.h"
 #include "web/tls.h"
+#include "webhook_metrics.h"
 
-#include <stdatomic.h>
-#include <stdio.h>
+#include <pthread.h>
 
 /* The Service of the chart and of manifests/: what the API server calls the webhook by. */
 #define SERVICE_NAME "berth-webhook"
@@ -29,7 +29,6 @@ enum {
      * "Overloaded". API servers keep up to 25 open each, idle. */
     MAX_CONNECTIONS = 2 * ENSURE_PARKED_MAX,
     CALL_TIMEOUT_MS = 30 * 1000,
-    FINISH_MS = 30 * 1000, /* the longest that the API server waits for an answer */
     NAMES_MAX = 3
 };
 
@@ -43,19 +42,31 @@ struct webhook {
     struct web_tls *tls;
     struct certs *certs;
     struct web_server *server;
-    _Atomic(struct controller *) controller; /* of events */
-    struct stopper never;                    /* waits are for their whole time */
+    struct webhook_metrics server_metrics;
+    pthread_mutex_t mutex;         /* held while the controller is told, so that it lives so long */
+    struct controller *controller; /* of events */
+    struct stopper never;          /* waits are for their whole time */
+    int64_t drain_until_mono_ms;
     bool is_serving;
 };
 
 static void on_news(void *arg, const struct ensure_news *news)
 {
     struct webhook *w = arg;
-    struct controller *c = atomic_load(&w->controller);
-    if (c == NULL || str_is_null(news->template_object))
+    if (str_is_null(news->template_object))
         return;
-    controller_template_event(c, news->template_object, news->is_failure, news->reason, "Admission",
-                              news->message);
+    (void)pthread_mutex_lock(&w->mutex);
+    if (w->controller != NULL)
+        controller_template_event(w->controller, news->template_object, news->is_failure,
+                                  news->reason, "Admission", news->message);
+    (void)pthread_mutex_unlock(&w->mutex);
+}
+
+static void set_controller(struct webhook *w, struct controller *c)
+{
+    (void)pthread_mutex_lock(&w->mutex);
+    w->controller = c;
+    (void)pthread_mutex_unlock(&w->mutex);
 }
 
 static void start_engine(struct webhook *w)
@@ -107,6 +118,7 @@ static bool listen_on(struct webhook *w, struct err *e)
     if (!web_server_new(&o, &w->server, e))
         return false;
     admission_set_server(w->admission, w->server);
+    webhook_metrics_start(&w->server_metrics, w->o.metrics, w->server, MAX_CONNECTIONS);
     return true;
 }
 
@@ -114,6 +126,7 @@ bool webhook_new(const struct webhook_options *o, struct webhook **ret, struct e
 {
     struct webhook *w = mem_alloc(sizeof *w);
     w->o = *o;
+    (void)pthread_mutex_init(&w->mutex, NULL);
     stopper_init(&w->never);
     w->directory = directory_new();
     w->tls = web_tls_new();
@@ -171,7 +184,7 @@ static bool start_certs(struct webhook *w, struct err *e)
 
 bool webhook_start(struct webhook *w, struct controller *c, struct err *e)
 {
-    atomic_store(&w->controller, c);
+    set_controller(w, c);
     if (!start_certs(w, e))
         return false;
     web_server_start(w->server);
@@ -187,15 +200,30 @@ const char *webhook_why_not_ready(struct webhook *w)
     return certs_is_ready(w->certs, &why) ? NULL : why;
 }
 
+void webhook_begin_drain(struct webhook *w)
+{
+    if (!w->is_serving)
+        return;
+    /* who was never trusted was never called: nobody has to learn that it goes */
+    const int64_t drain_ms = certs_is_ready(w->certs, NULL) ? w->o.config->webhook.drain_ms : 0;
+    w->drain_until_mono_ms = clock_mono_ms(clock_system()) + drain_ms;
+    web_server_drain(w->server);
+}
+
+int64_t webhook_drain_limit_ms(const struct webhook *w)
+{
+    return w->o.config->webhook.drain_ms + WEBHOOK_FINISH_MS + WEBHOOK_SLACK_MS;
+}
+
 void webhook_drain(struct webhook *w)
 {
     if (w->is_serving) {
-        web_server_drain(w->server);
-        (void)stopper_wait_ms(&w->never, w->o.config->webhook.drain_ms);
-        if (!web_server_finish(w->server, FINISH_MS))
+        const int64_t left_ms = w->drain_until_mono_ms - clock_mono_ms(clock_system());
+        (void)stopper_wait_ms(&w->never, left_ms > 0 ? left_ms : 0);
+        if (!web_server_finish(w->server, WEBHOOK_FINISH_MS))
             log_warn(w->o.log, "admission requests were cut", KV_CSTR("what", "webhook"));
     }
-    atomic_store(&w->controller, NULL);
+    set_controller(w, NULL);
 }
 
 struct webhook *webhook_free(struct webhook *w)
@@ -203,13 +231,16 @@ struct webhook *webhook_free(struct webhook *w)
     if (w == NULL)
         return NULL;
     w->certs = certs_stop(w->certs);
+    /* the server was told to finish: what is answered now is dropped by it */
     w->ensure = ensure_stop(w->ensure);
+    webhook_metrics_stop(&w->server_metrics);
     w->server = web_server_stop(w->server);
     w->admission = admission_free(w->admission);
     w->kinds = admission_kinds_free(w->kinds);
     w->directory = directory_free(w->directory);
     w->tls = web_tls_free(w->tls);
     stopper_fini(&w->never);
+    (void)pthread_mutex_destroy(&w->mutex);
     arena_fini(&w->arena);
     return mem_free(w);
 }

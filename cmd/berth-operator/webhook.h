@@ -6,7 +6,9 @@
  *     webhook_new()        listens (connections wait) and starts the engine
  *     … the controller starts, with webhook_directory() and webhook_ensure() …
  *     webhook_start()      serves
- *     webhook_drain()      stopping: tells peers to go elsewhere, serves on, then ends
+ *     webhook_begin_drain() stopping: tells peers to go elsewhere, and serves on
+ *     … the controller retires …
+ *     webhook_drain()      serves on to the end of the configured time, finishes what is open
  *     … the controller stops: its registries cut what the engine waits for …
  *     webhook_free()
  */
@@ -22,6 +24,11 @@ struct controller;
 struct kube_client;
 struct metrics;
 struct webhook;
+
+enum {
+    WEBHOOK_FINISH_MS = 30 * 1000, /* the longest that an API server waits for an answer */
+    WEBHOOK_SLACK_MS = 2 * 1000 /* for what retires beside it, where the time to drain is short */
+};
 
 struct webhook_options {
     const struct config *config; /* outlives it, as all of these */
@@ -40,7 +47,14 @@ struct ensure *webhook_ensure(struct webhook *w);
 bool webhook_start(struct webhook *w, struct controller *c, struct err *e) BERTH_NODISCARD;
 /* NULL: ready; else why not: a literal. Any thread, after webhook_start(). */
 const char *webhook_why_not_ready(struct webhook *w);
-/* Serves on for the configured time and finishes what is open. A second signal ends the process. */
+/* Stopping begins, and so does the configured time: answers end their connections. One that has no
+ * certificate which API servers trust, so that nobody calls it, does not serve on. Returns at once.
+ */
+void webhook_begin_drain(struct webhook *w);
+/* Serves on to the end of the configured time, then waits until what is open is answered, at most
+ * WEBHOOK_FINISH_MS. A second signal ends the process. */
 void webhook_drain(struct webhook *w);
+/* The longest that it takes from webhook_begin_drain() to the end of webhook_drain(). */
+int64_t webhook_drain_limit_ms(const struct webhook *w);
 /* NULL is fine; returns NULL. */
 struct webhook *webhook_free(struct webhook *w);

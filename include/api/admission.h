@@ -24,7 +24,7 @@ enum {
 
 /* The fields that a rule can override; absent: the outer one's, and at last the default. */
 struct api_admission_fields {
-    struct str ensure_repositories;         /* Always (absent), PushOnly, Off */
+    struct str ensure_repositories;         /* Always (absent), PushOnly, Never */
     struct str uncovered_repository;        /* Warn (absent), Deny, Allow */
     struct str missing_image;               /* Allow (absent), Warn, Deny */
     struct str invalid_reference;           /* Warn (absent), Deny */

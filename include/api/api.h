@@ -148,6 +148,9 @@ void api_template_diff(const struct api_template_spec *desired,
                        struct schema_diff *ret);
 /* The body of CreateRepositoryCreationTemplate: what is present. False: out is full. */
 bool api_template_encode_create(const struct api_template_spec *s, struct buf *out) BERTH_NODISCARD;
+/* The reverse: the settings, of such a body. */
+bool api_template_decode_create(const struct json *v, struct arena *a,
+                                struct api_template_spec *ret, struct err *e) BERTH_NODISCARD;
 /* The body of UpdateRepositoryCreationTemplate: the complete desired state, absent fields as what
  * clears them. aws_prefix is AWS' spelling of the prefix (absent: the spec's). */
 bool api_template_encode_update(const struct api_template_spec *s, struct str aws_prefix,

@@ -44,7 +44,7 @@ enum {
     ENSURE_TASKS_MAX = 4096, /* repositories under way; beyond that ENSURE_FAILED, Overloaded */
     ENSURE_ABSENT_MS = 5000, /* a live "there is none" is believed so long */
     ENSURE_BACKGROUND_MS = 5 * 60 * 1000, /* how long a creation is tried when nobody waits */
-    ENSURE_NAMESPACES_MAX = 4096          /* whose creations are counted */
+    ENSURE_NAMESPACES_MAX = 4096          /* whose creations of the last minute are counted */
 };
 
 struct ensure;
@@ -67,7 +67,7 @@ struct ensure_item {
     struct str repository;               /* the batch's memory, as all strings */
     struct str tag, digest;              /* of the image, for wants_image */
     bool wants_image;                    /* is the image there? */
-    int64_t creations_per_minute;        /* the limit that holds for it */
+    int64_t creations_per_minute;        /* the limit that holds for it; counted by itself */
     /* set by probed() */
     bool wants_creation;
     /* out */
@@ -120,11 +120,13 @@ struct ensure *ensure_start(const struct ensure_options *o) BERTH_NODISCARD;
 bool ensure_submit(struct ensure *e, struct ensure_batch *b) BERTH_NODISCARD;
 size_t ensure_parked(struct ensure *e);
 /*
- * Repositories of the newest scan that carry our tag, were made within the last day, and lack a
- * policy or lifecycle that their template has (a crash came between the calls) are completed in the
- * background, a bounded number at a time, never ones that were looked at before. For the leader,
- * after each scan. Does not block.
+ * Repositories of the newest scan that carry our tag, were made within the last day from the
+ * template that covers them, and lack a policy or lifecycle that it had then and still has (a crash
+ * came between the calls) are completed in the background, a bounded number at a time, never ones
+ * that were looked at before. For the leader, after each scan. Does not block.
  */
 void ensure_complete(struct ensure *e, struct str registry);
-/* Batches that are parked get done() with ENSURE_PENDING; calls are cut; joins. */
+/* Batches that are parked get done() with what is known: ENSURE_PENDING where a creation had begun,
+ * ENSURE_UNKNOWN, ENSURE_ABSENT or ENSURE_FAILED where none had. Calls end within CALL_MS, or at
+ * once where their registry is stopped before. Nobody may be in ensure_submit(). Joins. */
 struct ensure *ensure_stop(struct ensure *e);

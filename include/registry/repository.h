@@ -3,7 +3,8 @@
  * The repositories of a registry: what the last scan knows of them, without I/O, and the calls that
  * read and make single ones. What a call learns is remembered: a repository that was made or seen
  * counts as present, one that was found missing or deleted as absent, until a scan that started
- * later has been published. Any thread; the calls block within their scope.
+ * later has been published. One that we made ourselves counts as present for REGISTRY_WRITE_WINS_MS
+ * whatever reads say: ECR is eventually consistent. Any thread; the calls block within their scope.
  */
 #pragma once
 
@@ -43,12 +44,14 @@ enum registry_result registry_repository_read(struct registry *r, struct str nam
  * CreateRepository with the template's encryption, mutability with its filters, and tags, and one
  * more tag {tag_key: tag_value}. REGISTRY_EXISTS where AWS had it (with *ret_attempts 1 it is
  * somebody else's; more: perhaps ours, whose answer was lost). Policies are set by the calls below.
+ * *ret_created_at_ms: AWS's date of it, 0 where it names none.
  */
 enum registry_result registry_repository_create(struct registry *r, struct str name,
                                                 const struct api_template_spec *spec,
                                                 struct str tag_key, struct str tag_value,
                                                 const struct aws_scope *scope, int *ret_attempts,
-                                                char *request_id, struct err *e) BERTH_NODISCARD;
+                                                int64_t *ret_created_at_ms, char *request_id,
+                                                struct err *e) BERTH_NODISCARD;
 /* SetRepositoryPolicy, PutLifecyclePolicy: the text as the template has it. */
 enum registry_result registry_repository_put_policy(struct registry *r, struct str name,
                                                     struct str text, const struct aws_scope *scope,
@@ -75,12 +78,18 @@ enum registry_result registry_repository_get_tag(struct registry *r, struct str 
 
 /* DescribeImages for one tag or digest (the digest where both are given; "latest" where neither
  * is): never BatchGetImage, which counts as a pull. REGISTRY_NOT_FOUND: no such image, or no such
- * repository. Not remembered. */
+ * repository; registry_repository_find() tells which, because what it says of the repository is
+ * remembered (of the image nothing is). */
 enum registry_result registry_image_read(struct registry *r, struct str repository, struct str tag,
                                          struct str digest, const struct aws_scope *scope,
                                          struct err *e) BERTH_NODISCARD;
 
-/* Repositories of the newest scan that were made at or after created_at_ms (AWS's date), newest
- * first, at most max: an array of struct str in the arena. For finding half-made ones. */
-struct schema_list registry_repositories_since(struct registry *r, int64_t created_at_ms,
-                                               size_t max, struct arena *a);
+struct registry_young {
+    struct str name;
+    int64_t created_at_ms; /* unix, AWS's clock */
+};
+/* Repositories of the newest scan that were made within the last max_age_ms, by AWS's clock as far
+ * as it is known to differ from ours; newest first, at most max: an array of struct registry_young
+ * in the arena. For finding half-made ones. */
+struct schema_list registry_young_repositories(struct registry *r, int64_t max_age_ms, size_t max,
+                                               struct arena *a);

@@ -6,9 +6,12 @@
 
 #include "base/mem.h"
 #include "request_priv.h"
+#include "wanted_priv.h"
 #include "web/server.h"
 
 #include <time.h>
+
+const char *const admission_malformed[2] = {"error", "Malformed"};
 
 int64_t admission_now_us(void)
 {
@@ -31,6 +34,7 @@ static void declare_metrics(struct admission *a)
         m, "berth_admission_duration_seconds",
         "Time that a request took: decode, lookup, ecr (only where it waited for it), total.",
         "step", seconds, ARRAY_SIZE(seconds));
+    admission_begin_metrics(a);
 }
 
 struct admission *admission_new(const struct admission_options *o)
@@ -75,7 +79,8 @@ static struct request *request_new(struct admission *a, const struct web_call *c
 static bool decode(struct request *r, struct buf *body, struct err *e)
 {
     if (body->len > 0)
-        buf_truncate(body, review_prune(body->ptr, body->len));
+        buf_truncate(body,
+                     review_prune(admission_kinds_wanted(r->a->o.kinds), body->ptr, body->len));
     return json_parse(buf_str(body), REVIEW_MAX_BYTES, &r->doc, e) &&
            review_decode(json_root(r->doc), &r->review, e) && request_collect(r, e);
 }
@@ -86,7 +91,7 @@ static void refuse(struct admission *a, const struct web_call *call, const struc
 {
     struct buf body BERTH_CLEANUP(buf_fini) = BUF_INIT(ERR_MSG_MAX + 32);
     buf_printf(&body, "not an admission review: %s\n", e->msg);
-    metric_add(a->requests, (const char *[]){"error", "Malformed"}, 1);
+    metric_add(a->requests, admission_malformed, 1);
     log_warn(a->o.log, "admission request is malformed", KV_ERR(e));
     web_server_answer(a->server, call->id, 400, "text/plain; charset=utf-8", &body);
 }

@@ -9,7 +9,14 @@
 
 #include <stdio.h>
 
-enum { ANSWER_MAX = 256 * 1024, LIST_MAX = 1024, DENIAL_MAX = 4096 };
+enum {
+    ANSWER_MAX = 256 * 1024,
+    LIST_MAX = 1024,
+    DENIAL_MAX = 4096,
+    /* of one image: a reference may have 4096, a foreign text any length */
+    DENIAL_IMAGE_MAX = 1024,
+    DENIAL_END_MAX = 64 /* "; ", and how many more */
+};
 
 /* --- what people are told -----------------------------------------------------------------------
  */
@@ -95,27 +102,50 @@ static struct str image_name(const struct image *i, struct arena *a)
                         STR_ARG(str_is_empty(i->parts.tag) ? STR("latest") : i->parts.tag));
 }
 
-/* The text with at most max characters; what is too long is the name, whose end tells more, and
- * then the detail, whose beginning does. */
+/* Warnings travel in a header: the API server drops one with control characters (Unicode's Cc, C1
+ * included) as a whole, and so would a peer's text that is quoted here silence it. */
+static struct str one_line(struct str text, struct arena *a)
+{
+    char *out = arena_alloc(a, text.len + 1);
+    for (size_t i = 0; i < text.len; i++) {
+        const unsigned char c = (unsigned char)text.ptr[i];
+        const bool is_c1 = c == 0xC2 && i + 1 < text.len && (unsigned char)text.ptr[i + 1] < 0xA0;
+        out[i] = c < 0x20 || c == 0x7F || is_c1 ? ' ' : (char)c;
+        if (is_c1)
+            out[++i] = ' ';
+    }
+    return str_n(out, text.len);
+}
+
+/* The end of it, which in names tells more; cut where a character begins. */
+static struct str last_of(struct str name, size_t max, struct arena *a)
+{
+    static const struct str dots = {STR_INIT("…")};
+    if (name.len <= max || max <= dots.len)
+        return name;
+    name = str_from_offset(name, name.len - (max - dots.len));
+    while (name.len > 0 && ((unsigned char)name.ptr[0] & 0xC0) == 0x80)
+        name = str_from_offset(name, 1);
+    return arena_printf(a, "%.*s%.*s", STR_ARG(dots), STR_ARG(name));
+}
+
+/* At most max bytes, in one line. What is too long is cut: the name first, and the detail where
+ * that is not enough. */
 struct str image_says(const struct request *r, const struct image *i, size_t max, struct arena *a)
 {
     const struct words w = words_of(r, i, a);
     struct str name = image_name(i, a);
+    const size_t fixed = str_from(w.before).len + str_from(w.after).len;
+    if (fixed + name.len + w.detail.len > max) {
+        const size_t room = max > fixed ? max - fixed : 0;
+        const size_t least = room / 2 + 20; /* of the name, where both are long */
+        name = last_of(name, w.detail.len + least < room ? room - w.detail.len : least, a);
+    }
     struct str text =
         arena_printf(a, "%s%.*s%s%.*s", w.before, STR_ARG(name), w.after, STR_ARG(w.detail));
-    if (max == 0 || text.len <= max)
-        return text;
-    const size_t fixed = str_from(w.before).len + str_from(w.after).len;
-    const size_t room = max > fixed + 3 ? max - fixed - 3 : 0; /* "…" is 3 bytes */
-    if (name.len > room / 2 + 20 && name.len > 20) {
-        const size_t keep = room / 2 + 20 < name.len ? room / 2 + 17 : name.len;
-        /* names are ASCII, or are cut where a character begins */
-        while (name.len > keep || (name.len > 0 && ((unsigned char)name.ptr[0] & 0xC0) == 0x80))
-            name = str_from_offset(name, 1);
-        name = arena_printf(a, "…%.*s", STR_ARG(name));
-    }
-    text = arena_printf(a, "%s%.*s%s%.*s", w.before, STR_ARG(name), w.after, STR_ARG(w.detail));
-    return text.len <= max ? text : arena_printf(a, "%.*s…", STR_ARG(str_cut_utf8(text, max - 3)));
+    if (text.len > max)
+        text = arena_printf(a, "%.*s…", STR_ARG(str_cut_utf8(text, max - 3)));
+    return one_line(text, a);
 }
 
 /* --- the parts of the answer --------------------------------------------------------------------
@@ -166,14 +196,22 @@ static void list_warnings(struct request *r, struct review_answer *ret)
 static struct str denial(struct request *r)
 {
     struct buf out BERTH_CLEANUP(buf_fini) = BUF_INIT(DENIAL_MAX);
+    size_t more = 0;
     for (size_t i = 0; i < r->count; i++) {
         if (r->images[i].decision.action != API_ACTION_DENY)
             continue;
+        const struct str says = image_says(r, &r->images[i], DENIAL_IMAGE_MAX, &r->arena);
+        if (more > 0 || out.len + says.len + DENIAL_END_MAX > DENIAL_MAX) {
+            more++;
+            continue;
+        }
         if (out.len > 0)
             buf_append_cstr(&out, "; ");
-        buf_append(&out, image_says(r, &r->images[i], 0, &r->arena));
+        buf_append(&out, says);
     }
-    return arena_copy(&r->arena, str_cut_utf8(buf_str(&out), DENIAL_MAX));
+    if (more > 0)
+        buf_printf(&out, "; and %zu more images are denied", more);
+    return arena_copy(&r->arena, buf_str(&out));
 }
 
 /* Repositories of ours, in the order of the images, each once; only created ones where asked. */
@@ -200,6 +238,22 @@ static struct str list_repositories(struct request *r, bool only_created)
         buf_append(&out, image->parts.repository);
     }
     return arena_copy(&r->arena, buf_str(&out));
+}
+
+void admission_begin_metrics(struct admission *a)
+{
+    static const char *const steps[] = {"decode", "lookup", "ecr", "total"};
+    for (int reason = 0; reason < REASONS; reason++) {
+        const unsigned actions = image_reason_actions((enum image_reason)reason);
+        for (int action = API_ACTION_ALLOW; action <= API_ACTION_DENY; action++)
+            if ((actions & 1U << action) != 0)
+                metric_begin(a->requests,
+                             (const char *[]){action_word((enum api_action)action),
+                                              image_reason_name((enum image_reason)reason)});
+    }
+    metric_begin(a->requests, admission_malformed);
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+        metric_begin(a->seconds, &steps[i]);
 }
 
 static void count(const struct request *r, enum api_action action, enum image_reason reason,

@@ -16,8 +16,8 @@ static bool asks_for_images(const struct image_facts *f)
 
 static struct image_decision probe(const struct image_facts *f)
 {
-    return (struct image_decision){.next = NEXT_PROBE,
-                                   .wants_image = f->is_known && asks_for_images(f)};
+    /* the snapshot may be old: a repository that it lacks can be there, with its image */
+    return (struct image_decision){.next = NEXT_PROBE, .wants_image = asks_for_images(f)};
 }
 
 /* The repository is there. */
@@ -35,9 +35,6 @@ static struct image_decision present(const struct image_facts *f, enum image_sta
     }
     if (stage == STAGE_LOOKED_UP)
         return probe(f);
-    /* it appeared while we looked: whoever made it is about to push */
-    if (!f->is_known && f->outcome == ENSURE_PRESENT)
-        return answer(f->choice.missing_image, REASON_IMAGE_MISSING);
     return answer(f->choice.on_error, REASON_ERROR);
 }
 
@@ -160,6 +157,29 @@ struct image_decision decide_image(const struct image_facts *f, enum image_stage
         return decide_ours(f, stage, is_dry_run);
     }
     return answer(API_ACTION_ALLOW, REASON_FOREIGN);
+}
+
+unsigned image_reason_actions(enum image_reason reason)
+{
+    enum {
+        ALLOW = 1U << API_ACTION_ALLOW,
+        WARN = 1U << API_ACTION_WARN,
+        DENY = 1U << API_ACTION_DENY,
+        ANY = ALLOW | WARN | DENY
+    };
+    static const unsigned actions[REASONS] = {
+        [REASON_FOREIGN] = ALLOW,      [REASON_PLACEHOLDER] = ALLOW,
+        [REASON_UNMANAGED] = ANY,      [REASON_INVALID] = WARN | DENY,
+        [REASON_EXISTS] = ALLOW,       [REASON_IMAGE_MISSING] = WARN | DENY,
+        [REASON_PULL_THROUGH] = ALLOW, [REASON_UNCOVERED] = ANY,
+        [REASON_NOT_ENSURED] = ANY,    [REASON_TEMPLATE_HELD] = WARN,
+        [REASON_READ_ONLY] = WARN,     [REASON_NOT_ALLOWED] = WARN,
+        [REASON_WOULD_CREATE] = WARN,  [REASON_CREATED] = ALLOW | WARN,
+        [REASON_PENDING] = ANY,        [REASON_LIMITED] = ANY,
+        [REASON_REFUSED] = WARN,       [REASON_REGISTRY_NOT_READY] = ANY,
+        [REASON_ERROR] = ANY,          [REASON_OVERLOADED] = ANY,
+    };
+    return actions[reason];
 }
 
 const char *image_reason_name(enum image_reason reason)

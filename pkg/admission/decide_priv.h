@@ -79,5 +79,8 @@ struct image_decision {
 struct image_decision decide_image(const struct image_facts *f, enum image_stage stage,
                                    bool is_dry_run);
 
+/* With which actions (bit 1 << enum api_action) a request can be answered for that reason: what
+ * metrics can have. */
+unsigned image_reason_actions(enum image_reason reason);
 /* CamelCase, for metrics, logs and docs. */
 const char *image_reason_name(enum image_reason reason);

@@ -7,7 +7,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "json/json.h"
-#include "path_priv.h"
+#include "wanted_priv.h"
 
 #include <string.h>
 
@@ -23,6 +23,7 @@ struct entry {
 struct admission_kinds {
     struct arena arena;
     struct map *by_kind; /* "group/kind" -> struct entry */
+    struct wanted wanted;
 };
 
 /* --- what is built in ------------------------------------------------------------------------- */
@@ -77,6 +78,8 @@ static void add_entry(struct admission_kinds *k, struct str group, struct str ki
                       struct entry *entry)
 {
     const struct str key = key_of(&k->arena, group, kind);
+    for (size_t i = 0; i < entry->count; i++)
+        wanted_add(&k->wanted, &entry->images[i], &k->arena);
     entry->next = map_get(k->by_kind, key);
     (void)map_put(k->by_kind, key, entry);
 }
@@ -148,6 +151,7 @@ bool admission_kinds_new(const struct admission_kind *more, size_t count,
 {
     struct admission_kinds *k = mem_alloc(sizeof *k);
     k->by_kind = map_new();
+    wanted_init(&k->wanted, &k->arena);
     *ret = build(k, more, count, e) ? k : admission_kinds_free(k);
     return *ret != NULL;
 }
@@ -170,6 +174,11 @@ static bool has_version(const struct entry *entry, struct str version)
         if (str_eq(items[i], version))
             return true;
     return entry->versions.count == 0;
+}
+
+const struct wanted *admission_kinds_wanted(const struct admission_kinds *k)
+{
+    return &k->wanted;
 }
 
 static const struct entry *entries_of(const struct admission_kinds *k, struct str group,

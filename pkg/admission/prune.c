@@ -1,57 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Cutting metadata.managedFields out of a review's text before it is parsed: it is often half of an
- * object, and nobody here looks at it. Works on the text alone, in one pass that knows strings and
- * nesting; what is no JSON comes out as it was as far as that matters: the parser refuses it.
+ * Cutting out of a review's text, before it is parsed, what nobody here looks at: most of a Pod,
+ * and building a tree costs ten times what it takes to step over the text. Done in place, in one
+ * pass that knows strings and nesting and leaves the rest to the parser: where the text is not as
+ * expected, all from there on stays as it is, for the parser to refuse.
  */
 #include "review_priv.h"
+#include "wanted_priv.h"
 
 #include <string.h>
 
-enum { DEPTH = 4 /* root, request, object, metadata */ };
-
 struct pruner {
+    const struct wanted *wanted;
     char *text;
     size_t len;
-    size_t at;                 /* read up to here */
-    size_t out;                /* written up to here */
-    int depth;                 /* of open objects and lists */
-    struct str key[DEPTH + 1]; /* the last key at each depth, in what was read */
+    size_t at;  /* read up to here */
+    size_t out; /* written up to here; never more than was read */
 };
 
-/* Past the string that begins here; false: it has no end. */
+static char peek(const struct pruner *p, size_t at)
+{
+    return at < p->len ? p->text[at] : '\0';
+}
+
+static size_t skip_blanks(const struct pruner *p, size_t at)
+{
+    while (at < p->len && (p->text[at] == ' ' || p->text[at] == '\n' || p->text[at] == '\t' ||
+                           p->text[at] == '\r'))
+        at++;
+    return at;
+}
+
+/* Each of these goes past what begins at *at; false: it has no end. */
 static bool skip_string(const struct pruner *p, size_t *at)
 {
-    for (size_t i = *at + 1; i < p->len; i++) {
+    const size_t from = *at + 1;
+    size_t i = from;
+    while (i < p->len) {
         const char *quote = memchr(p->text + i, '"', p->len - i);
         if (quote == NULL)
             return false;
-        const size_t end = (size_t)(quote - p->text);
+        i = (size_t)(quote - p->text) + 1;
         size_t slashes = 0;
-        while (end - slashes > *at + 1 && p->text[end - slashes - 1] == '\\')
+        while (i - 1 - slashes > from && p->text[i - 2 - slashes] == '\\')
             slashes++;
-        i = end;
         if (slashes % 2 == 0) {
-            *at = end + 1;
+            *at = i;
             return true;
         }
     }
     return false;
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
-static size_t skip_blanks(const struct pruner *p, size_t at)
-{
-    while (at < p->len && is_blank(p->text[at]))
-        at++;
-    return at;
-}
-
-/* Past the object or list that begins here; false: it has no end. */
 static bool skip_container(const struct pruner *p, size_t *at)
 {
     int depth = 0;
@@ -63,9 +63,10 @@ static bool skip_container(const struct pruner *p, size_t *at)
                 return false;
             continue;
         }
-        depth += (c == '{' || c == '[') - (c == '}' || c == ']');
         i++;
-        if (depth == 0) {
+        if (c == '{' || c == '[') {
+            depth++;
+        } else if ((c == '}' || c == ']') && --depth == 0) {
             *at = i;
             return true;
         }
@@ -73,14 +74,28 @@ static bool skip_container(const struct pruner *p, size_t *at)
     return false;
 }
 
-static bool is_managed_fields(const struct pruner *p)
+static bool skip_value(const struct pruner *p, size_t *at)
 {
-    return p->depth == DEPTH && str_eq(p->key[4], STR("managedFields")) &&
-           str_eq(p->key[3], STR("metadata")) &&
-           (str_eq(p->key[2], STR("object")) || str_eq(p->key[2], STR("oldObject"))) &&
-           str_eq(p->key[1], STR("request"));
+    const char c = peek(p, *at);
+    if (c == '"')
+        return skip_string(p, at);
+    if (c == '{' || c == '[')
+        return skip_container(p, at);
+    size_t i = *at;
+    while (i < p->len && strchr(",]}: \n\t\r\"[{", p->text[i]) == NULL)
+        i++;
+    if (i == *at)
+        return false;
+    *at = i;
+    return true;
 }
 
+static void put(struct pruner *p, char c)
+{
+    p->text[p->out++] = c;
+}
+
+/* What was not read yet, up to there, stays. */
 static void keep(struct pruner *p, size_t until)
 {
     if (p->out != p->at)
@@ -89,51 +104,103 @@ static void keep(struct pruner *p, size_t until)
     p->at = until;
 }
 
-/* A string: perhaps a key, perhaps the one whose value goes. False: nothing more can be cut. */
-static bool take_string(struct pruner *p)
+static bool prune_value(struct pruner *p, size_t level);
+
+/* A name with an escape may be any. */
+static bool is_wanted(const struct pruner *p, size_t level, struct str name)
 {
-    size_t end = p->at;
-    if (!skip_string(p, &end))
+    return wanted_has(p->wanted, level, name) || str_index(name, '\\') >= 0;
+}
+
+/* One member, whose comma is read already but not written where it is not the first that stays; at
+ * its name. */
+// The depth is at most WANTED_LEVELS.
+// NOLINTNEXTLINE(misc-no-recursion)
+static bool prune_member(struct pruner *p, size_t from, size_t level, bool *has_one)
+{
+    size_t end = from;
+    if (peek(p, from) != '"' || !skip_string(p, &end))
         return false;
+    const struct str name = str_n(p->text + from + 1, end - from - 2);
     const size_t colon = skip_blanks(p, end);
-    const struct str text = str_n(p->text + p->at + 1, end - p->at - 2);
-    const bool is_key = colon < p->len && p->text[colon] == ':';
-    const bool is_tracked = is_key && p->depth >= 1 && p->depth <= DEPTH;
-    if (is_tracked)
-        p->key[p->depth] = text;
-    if (!is_tracked || !is_managed_fields(p)) {
-        /* keys are compared before they are moved */
-        const size_t from = p->out + 1;
-        keep(p, end);
-        if (is_tracked)
-            p->key[p->depth] = str_n(p->text + from, text.len);
+    size_t after = skip_blanks(p, colon + 1);
+    if (peek(p, colon) != ':')
+        return false;
+    if (!is_wanted(p, level, name)) {
+        if (!skip_value(p, &after))
+            return false;
+        p->at = after;
         return true;
     }
-    const size_t value = skip_blanks(p, colon + 1);
-    size_t after = value;
-    if (value >= p->len || (p->text[value] != '[' && p->text[value] != '{') ||
-        !skip_container(p, &after))
-        return false;
-    keep(p, value);
-    memcpy(p->text + p->out, "[]", 2); /* a container has two characters at least */
-    p->out += 2;
+    if (*has_one)
+        put(p, ',');
+    *has_one = true;
+    p->at = from;
+    keep(p, colon + 1);
     p->at = after;
+    return prune_value(p, level + 1);
+}
+
+/* p->at, on false, is where the parser will find what is wrong: before the comma of the member. */
+// NOLINTNEXTLINE(misc-no-recursion)
+static bool prune_object(struct pruner *p, size_t level)
+{
+    bool has_one = false;
+    keep(p, p->at + 1);
+    size_t next = skip_blanks(p, p->at);
+    for (bool is_first = true; peek(p, next) != '}'; is_first = false) {
+        if (!is_first && peek(p, next) != ',')
+            return false;
+        if (!prune_member(p, is_first ? next : skip_blanks(p, next + 1), level, &has_one))
+            return false;
+        next = skip_blanks(p, p->at);
+    }
+    p->at = next;
+    keep(p, next + 1);
     return true;
 }
 
-size_t review_prune(char *text, size_t len)
+// NOLINTNEXTLINE(misc-no-recursion)
+static bool prune_list(struct pruner *p, size_t level)
 {
-    struct pruner p = {.text = text, .len = len};
-    while (p.at < p.len) {
-        const char c = p.text[p.at];
-        if (c == '"') {
-            if (!take_string(&p))
+    keep(p, p->at + 1);
+    p->at = skip_blanks(p, p->at);
+    if (peek(p, p->at) != ']') {
+        while (prune_value(p, level + 1)) {
+            p->at = skip_blanks(p, p->at);
+            if (peek(p, p->at) != ',')
                 break;
-            continue;
+            keep(p, p->at + 1);
+            p->at = skip_blanks(p, p->at);
         }
-        p.depth += (c == '{' || c == '[') - (c == '}' || c == ']');
-        keep(&p, p.at + 1);
     }
+    if (peek(p, p->at) != ']')
+        return false;
+    keep(p, p->at + 1);
+    return true;
+}
+
+/* The value at p->at; its members are of that level. */
+// NOLINTNEXTLINE(misc-no-recursion)
+static bool prune_value(struct pruner *p, size_t level)
+{
+    const char c = peek(p, p->at);
+    if (c == '{' && level < WANTED_LEVELS)
+        return prune_object(p, level);
+    if (c == '[' && level < WANTED_LEVELS)
+        return prune_list(p, level);
+    size_t end = p->at;
+    if (!skip_value(p, &end))
+        return false;
+    keep(p, end);
+    return true;
+}
+
+size_t review_prune(const struct wanted *wanted, char *text, size_t len)
+{
+    struct pruner p = {.wanted = wanted, .text = text, .len = len};
+    p.at = skip_blanks(&p, 0);
+    (void)prune_value(&p, 0);
     keep(&p, p.len);
     return p.out;
 }

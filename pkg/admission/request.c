@@ -144,6 +144,7 @@ static void park(struct request *r)
     r->parked_us = admission_now_us();
     if (ensure_submit(r->a->o.ensure, b))
         return;
+    r->parked_us = 0; /* ECR is not asked */
     give_up(r, REASON_OVERLOADED);
     request_answer(r);
     (void)request_free(r);

@@ -66,5 +66,9 @@ void request_run(struct request *r);
  */
 /* Sends the answer that the images' decisions make, logs, counts. */
 void request_answer(struct request *r);
-/* What a person is told of one image, at most max characters (0: any). */
+/* All series that there can be are there from the start. */
+void admission_begin_metrics(struct admission *a);
+/* Decision and reason that a request which cannot be read counts as. */
+extern const char *const admission_malformed[2];
+/* What a person is told of one image: one line of at most max bytes (100 or more). */
 struct str image_says(const struct request *r, const struct image *i, size_t max, struct arena *a);

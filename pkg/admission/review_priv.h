@@ -33,9 +33,10 @@ struct review {
  * needed is not looked at. */
 bool review_decode(const struct json *root, struct review *ret, struct err *e) BERTH_NODISCARD;
 
-/* Cuts the value of metadata.managedFields of object and oldObject out of a review's text, in place;
- * the new length. Text that is no JSON may be cut anywhere: it is refused by the parser anyway. */
-size_t review_prune(char *text, size_t len);
+struct wanted;
+/* Cuts the members that nobody looks at out of a review's text, in place; the new length. What is
+ * cut is not judged; of other text that is no JSON, what is wrong stays for the parser to refuse. */
+size_t review_prune(const struct wanted *wanted, char *text, size_t len);
 
 /* The query's timeout ("timeout=5s", whole seconds as the API server sends it) in ms, or 10 s. */
 int64_t review_timeout_ms(struct str query);

@@ -79,8 +79,14 @@ static void append_regex(const struct webhooks_options *o, struct buf *out)
 {
     buf_printf(out, "(?i)^(%s", ecr_hosts);
     for (size_t i = 0; i < o->host_count; i++) {
+        /* without a port and with that of HTTPS is one host, see ecr_image_host_equal() */
+        struct str host = o->hosts[i];
+        if (str_ends_with(host, STR(":443")))
+            host.len -= 4;
         buf_append_char(out, '|');
-        append_quoted(out, o->hosts[i]);
+        append_quoted(out, host);
+        if (str_index(host, ':') < 0)
+            buf_append_cstr(out, "(:443)?");
     }
     buf_append_cstr(out, ")/");
 }
@@ -243,10 +249,13 @@ static struct str plural(const struct admission_kind *kind, struct arena *a)
     return arena_printf(a, "%.*ss", STR_ARG(one));
 }
 
+/* Is every object of that kind asked about already? One with a Pod is not: the conditions look at
+ * the Pod's images only, and what is configured names others. Where both hold it is asked about
+ * twice, which creates nothing twice. */
 static bool is_builtin(const struct admission_kind *kind, struct str resource)
 {
     for (size_t i = 0; i < ARRAY_SIZE(entries); i++)
-        for (size_t n = 0; n < entries[i].rule_count; n++)
+        for (size_t n = 0; entries[i].root == NULL && n < entries[i].rule_count; n++)
             for (size_t m = 0; m < 8 && entries[i].rules[n].resources[m] != NULL; m++)
                 if (str_eq_cstr(kind->group, entries[i].rules[n].group) &&
                     str_eq_cstr(resource, entries[i].rules[n].resources[m]))

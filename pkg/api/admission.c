@@ -6,7 +6,7 @@
 
 #include "api_priv.h"
 
-static const char *const ensure_values[] = {"Always", "PushOnly", "Off", NULL};
+static const char *const ensure_values[] = {"Always", "PushOnly", "Never", NULL};
 static const char *const action_values[] = {"Allow", "Warn", "Deny", NULL};
 static const char *const invalid_values[] = {"Warn", "Deny", NULL};
 
@@ -23,7 +23,7 @@ static const char *const invalid_values[] = {"Warn", "Deny", NULL};
     CHOICE(TYPE, "ensureRepositories", ensure_repositories, ensure_values,                         \
            "Whether a repository that is missing and covered by a template for CREATE_ON_PUSH is " \
            "created before the workload is admitted: for all workloads (`Always`, what absent "    \
-           "means), for those that push only (`PushOnly`), or never (`Off`)."),                    \
+           "means), for those that push only (`PushOnly`), or never (`Never`)."),                  \
         CHOICE(TYPE, "uncoveredRepository", uncovered_repository, action_values,                   \
                "What a workload gets that names a missing repository which no template covers. "   \
                "Absent means `Warn`."),                                                            \
@@ -98,7 +98,7 @@ static enum api_ensure ensure_of(struct str s)
 {
     if (str_eq_cstr(s, "PushOnly"))
         return API_ENSURE_PUSH_ONLY;
-    return str_eq_cstr(s, "Off") ? API_ENSURE_OFF : API_ENSURE_ALWAYS;
+    return str_eq_cstr(s, "Never") ? API_ENSURE_OFF : API_ENSURE_ALWAYS;
 }
 
 static enum api_action action_of(struct str s, enum api_action absent)

@@ -415,6 +415,12 @@ bool api_template_encode_create(const struct api_template_spec *s, struct buf *o
     return encode(s, SCHEMA_CREATE, out);
 }
 
+bool api_template_decode_create(const struct json *v, struct arena *a,
+                                struct api_template_spec *ret, struct err *e)
+{
+    return schema_decode_aws(&api_template_table, v, a, ret, e);
+}
+
 bool api_template_encode_update(const struct api_template_spec *s, struct str aws_prefix,
                                 struct buf *out)
 {

@@ -8,6 +8,7 @@
  */
 #include "base/mem.h"
 #include "ensure_priv.h"
+#include "registry/repository.h"
 
 static void link_locked(struct ensure *e, struct parked *p)
 {
@@ -58,6 +59,13 @@ static void overloaded(struct ensure_item *item)
                   "too many repositories are being worked on; try again in a moment");
 }
 
+/* A call that began before a creation of ours was done may end after it, with what was before. */
+static bool was_made_since(const struct ensure_item *item)
+{
+    return item->registry->registry != NULL &&
+           registry_repository_find(item->registry->registry, item->repository) == REGISTRY_PRESENT;
+}
+
 static void probe_locked(struct ensure *e, struct parked *p, size_t i)
 {
     struct ensure_item *item = &p->batch->items[i];
@@ -66,11 +74,11 @@ static void probe_locked(struct ensure *e, struct parked *p, size_t i)
         (void)err_set(&item->error, ERR_RETRY, "RegistryNotReady",
                       "RegistrySettings \"%.*s\": %.*s", STR_ARG(item->registry->name),
                       STR_ARG(item->registry->message));
-    } else if (!item->wants_image &&
-               ensure_is_absent_locked(e, item->registry->name, item->repository)) {
+    } else if (ensure_is_absent_locked(e, item->registry->name, item->repository) &&
+               !was_made_since(item)) {
         item->outcome = ENSURE_ABSENT;
-    } else if (ensure_join_locked(e, item->wants_image ? TASK_IMAGE : TASK_PROBE, p, i, NULL) ==
-               NULL) {
+        item->image = item->wants_image ? ENSURE_IMAGE_ABSENT : ENSURE_IMAGE_UNKNOWN;
+    } else if (ensure_join_locked(e, item->wants_image ? TASK_IMAGE : TASK_PROBE, p, i) == NULL) {
         overloaded(item);
     }
 }
@@ -115,9 +123,18 @@ static void create_locked(struct ensure *e, struct parked *p, size_t i)
 {
     struct ensure_item *item = &p->batch->items[i];
     const struct str registry = item->registry->name;
+    struct arena a BERTH_CLEANUP(arena_fini) = ARENA_INIT;
+    struct str quota = STR_NULL;
+    int64_t slot = 0;
     /* who joins a creation that is under way makes nothing new */
-    if (!ensure_is_under_way_locked(e, TASK_CREATE, registry, item->repository) &&
-        !ensure_take_creation_locked(e, p->batch->namespace, item->creations_per_minute)) {
+    const bool is_new = !ensure_is_under_way_locked(e, TASK_CREATE, registry, item->repository);
+    if (is_new && was_made_since(item)) {
+        err_clear(&item->error);
+        item->outcome = ENSURE_PRESENT;
+        return;
+    }
+    if (is_new && !ensure_take_creation_locked(e, registry, p->batch->namespace,
+                                               item->creations_per_minute, &a, &quota, &slot)) {
         item->outcome = ENSURE_LIMITED;
         (void)err_set(&item->error, ERR_THROTTLED, "CreationsPerMinute",
                       "namespace %.*s has had its %lld repositories of this minute",
@@ -126,12 +143,18 @@ static void create_locked(struct ensure *e, struct parked *p, size_t i)
     }
     err_clear(&item->error);
     item->outcome = ENSURE_PENDING;
-    if (ensure_join_locked(e, TASK_CREATE, p, i, NULL) == NULL)
+    struct task *t = ensure_join_locked(e, TASK_CREATE, p, i);
+    if (t == NULL) {
         overloaded(item);
+        ensure_give_back_creation_locked(e, quota, slot);
+    } else if (is_new) {
+        t->creation.quota = arena_copy(&t->arena, quota);
+        t->creation.quota_slot = slot;
+    }
 }
 
 /* What the item waits for goes on without it. */
-static void leave_all_locked(struct parked *p)
+static void leave_all_locked(struct ensure *e, struct parked *p)
 {
     for (size_t i = 0; i < p->batch->count; i++) {
         const struct task *t = p->tasks[i];
@@ -142,7 +165,7 @@ static void leave_all_locked(struct parked *p)
             item->error = t->error;
         else if (p->state == PARKED_PROBING && !err_is_set(&item->error))
             (void)err_set(&item->error, ERR_RETRY, "Timeout", "ECR did not answer in time");
-        ensure_leave_locked(p, i);
+        ensure_leave_locked(e, p, i);
     }
 }
 
@@ -161,7 +184,7 @@ static bool decide(struct ensure *e, struct parked *p)
     p->state = PARKED_CREATING;
     const bool is_late = e->is_stopping || clock_mono_ms(e->o.clock) >= b->deadline_mono_ms;
     if (is_late)
-        leave_all_locked(p);
+        leave_all_locked(e, p);
     const bool waits = p->left > 0;
     if (waits) {
         link_locked(e, p);
@@ -208,7 +231,7 @@ void ensure_watch_deadlines(void *arg)
             continue;
         }
         unlink_locked(e, p);
-        leave_all_locked(p);
+        leave_all_locked(e, p);
         (void)pthread_mutex_unlock(&e->mutex);
         ensure_advance(e, p);
         (void)pthread_mutex_lock(&e->mutex);
@@ -222,7 +245,7 @@ void ensure_finish_all(struct ensure *e)
     while (e->parked != NULL) {
         struct parked *p = e->parked;
         unlink_locked(e, p);
-        leave_all_locked(p);
+        leave_all_locked(e, p);
         (void)pthread_mutex_unlock(&e->mutex);
         finish(e, p);
         (void)pthread_mutex_lock(&e->mutex);

@@ -35,6 +35,9 @@ static void declare_metrics(struct ensure *e)
     e->parked_gauge = metrics_gauge(m, "berth_admission_parked_requests",
                                     "Admission requests that wait for ECR.", "");
     metric_set(e->parked_gauge, NULL, 0);
+    static const char *const outcomes[] = {"created", "existed", "refused", "failed"};
+    for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++)
+        metric_begin(e->created, &outcomes[i]);
 }
 
 struct ensure *ensure_start(const struct ensure_options *o)
@@ -48,7 +51,7 @@ struct ensure *ensure_start(const struct ensure_options *o)
     e->by_key = map_new();
     e->running = map_new();
     e->absent = map_new();
-    e->buckets = map_new();
+    e->quotas = map_new();
     e->looked_at = map_new();
     declare_metrics(e);
     e->workers = mem_alloc_array((size_t)e->o.threads, sizeof *e->workers);
@@ -73,7 +76,7 @@ static void free_all(struct ensure *e)
     map_free(e->by_key, NULL);
     map_free(e->running, free_value);
     map_free(e->absent, free_value);
-    map_free(e->buckets, free_value);
+    map_free(e->quotas, free_value);
     map_free(e->looked_at, NULL);
     stopper_fini(&e->stopper);
     (void)pthread_cond_destroy(&e->work);

@@ -1,50 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What may be created: how many repositories a namespace, and which at all.
+ * What may be created: how many repositories a namespace, and which at all. Creations of the last
+ * minute are counted in slots of some seconds, so that no minute, wherever it begins, has more than
+ * the limit.
  */
 #include "api/admission.h"
 #include "base/mem.h"
 #include "ensure_priv.h"
 
-static void refill(struct bucket *b, int64_t now_ms, int64_t per_minute)
+#include <string.h>
+
+static uint32_t *made_in(struct quota *q, int64_t slot)
 {
-    b->tokens += (double)(now_ms - b->at_ms) * (double)per_minute / 60000;
-    if (b->tokens > (double)per_minute)
-        b->tokens = (double)per_minute;
-    b->at_ms = now_ms;
+    return &q->made[slot % QUOTA_SLOTS];
 }
 
-/* A namespace that asked for nothing for a minute has all of its creations again: no need to
- * remember it. */
-static void drop_idle_locked(struct ensure *e, int64_t now_ms)
+/* Forgets what is older than a minute. */
+static void move_on(struct quota *q, int64_t slot)
+{
+    if (slot - q->slot >= QUOTA_SLOTS)
+        memset(q->made, 0, sizeof q->made);
+    else
+        for (int64_t s = q->slot + 1; s <= slot; s++)
+            *made_in(q, s) = 0;
+    q->slot = slot;
+}
+
+static int64_t made(const struct quota *q)
+{
+    int64_t n = 0;
+    for (size_t i = 0; i < QUOTA_SLOTS; i++)
+        n += q->made[i];
+    return n;
+}
+
+/* Who created nothing for a minute has all creations again: no need to remember that. */
+static void drop_idle_locked(struct ensure *e, int64_t slot)
 {
     struct map_entry *next = NULL;
-    for (struct map_entry *it = map_first(e->buckets); it != NULL; it = next) {
+    for (struct map_entry *it = map_first(e->quotas); it != NULL; it = next) {
         next = map_next(it);
-        const struct bucket *b = map_value(it);
-        if (now_ms - b->at_ms >= 60000)
-            mem_free(map_remove(e->buckets, map_key(it)));
+        struct quota *q = map_value(it);
+        move_on(q, slot);
+        if (made(q) == 0)
+            mem_free(map_remove(e->quotas, map_key(it)));
     }
 }
 
-bool ensure_take_creation_locked(struct ensure *e, struct str namespace, int64_t per_minute)
+bool ensure_take_creation_locked(struct ensure *e, struct str registry, struct str namespace,
+                                 int64_t per_minute, struct arena *a, struct str *ret_key,
+                                 int64_t *ret_slot)
 {
-    const int64_t now_ms = clock_mono_ms(e->o.clock);
-    struct bucket *b = map_get(e->buckets, namespace);
-    if (b == NULL) {
-        if (map_count(e->buckets) >= ENSURE_NAMESPACES_MAX)
-            drop_idle_locked(e, now_ms);
-        if (map_count(e->buckets) >= ENSURE_NAMESPACES_MAX)
+    const int64_t slot = clock_mono_ms(e->o.clock) / QUOTA_SLOT_MS;
+    *ret_key = arena_printf(a, "%.*s %.*s %lld", STR_ARG(registry), STR_ARG(namespace),
+                            (long long)per_minute);
+    *ret_slot = slot;
+    struct quota *q = map_get(e->quotas, *ret_key);
+    if (q == NULL) {
+        if (map_count(e->quotas) >= ENSURE_NAMESPACES_MAX)
+            drop_idle_locked(e, slot);
+        if (map_count(e->quotas) >= ENSURE_NAMESPACES_MAX)
             return false;
-        b = mem_alloc(sizeof *b);
-        *b = (struct bucket){(double)per_minute, now_ms};
-        (void)map_put(e->buckets, namespace, b);
+        q = mem_alloc(sizeof *q);
+        q->slot = slot;
+        (void)map_put(e->quotas, *ret_key, q);
     }
-    refill(b, now_ms, per_minute);
-    if (b->tokens < 1)
+    move_on(q, slot);
+    if (made(q) >= per_minute)
         return false;
-    b->tokens -= 1;
+    ++*made_in(q, slot);
     return true;
+}
+
+void ensure_give_back_creation_locked(struct ensure *e, struct str key, int64_t slot)
+{
+    struct quota *q = map_get(e->quotas, key);
+    if (q != NULL && q->slot - slot<QUOTA_SLOTS && * made_in(q, slot)> 0)
+        --*made_in(q, slot);
 }
 
 bool ensure_is_allowed(const struct ensure *e, struct str repository)

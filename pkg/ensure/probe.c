@@ -16,7 +16,7 @@ static void probe_repository(struct ensure *e, struct task *t, struct registry *
 {
     struct err error = ERR_INIT;
     struct registry_repository_info info;
-    struct aws_scope scope = ensure_scope(e, t, t->deadline_ms);
+    struct aws_scope scope = ensure_scope(e, t, t->run_deadline_ms);
     switch (registry_repository_read(r, t->repository, &scope, &t->arena, &info, &error)) {
     case REGISTRY_OK:
     case REGISTRY_EXISTS:
@@ -34,7 +34,7 @@ static void probe_repository(struct ensure *e, struct task *t, struct registry *
 static void probe_image(struct ensure *e, struct task *t, struct registry *r)
 {
     struct err error = ERR_INIT;
-    struct aws_scope scope = ensure_scope(e, t, t->deadline_ms);
+    struct aws_scope scope = ensure_scope(e, t, t->run_deadline_ms);
     const enum registry_result result =
         registry_image_read(r, t->repository, t->tag, t->digest, &scope, &error);
     if (result == REGISTRY_FAILED) {

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Tasks: one per probe, image or repository under way, found by key, run by the workers in the
- * order they came. A registry that hangs cannot take all workers: it gets three of four.
+ * order they came, those that somebody waits for first. A registry that hangs cannot take all
+ * workers: it gets three of four, and half of these for what nobody waits for, so that a backlog of
+ * the background does not hold up who asks now.
  */
 #include "base/mem.h"
 #include "ensure_priv.h"
 
-#include <stdio.h>
-
-struct count {
-    int n;
+struct running {
+    int all;
+    int for_nobody;
 };
 
 /* --- keys -------------------------------------------------------------------------------------
@@ -93,8 +94,21 @@ static void add_waiter(struct task *t, struct parked *p, size_t item)
         t->deadline_ms = p->batch->deadline_mono_ms;
 }
 
+/* Somebody waits again for what is between two tries: they do not wait out its longest pause, and
+ * it is tried as long as if they had begun it. */
+static void hasten_locked(struct ensure *e, struct task *t)
+{
+    const int64_t now_ms = clock_mono_ms(e->o.clock);
+    t->deadline_ms = now_ms + ENSURE_BACKGROUND_MS;
+    if (t->not_before_ms <= now_ms + RETRY_JOINED_MS)
+        return;
+    t->not_before_ms = now_ms + RETRY_JOINED_MS;
+    t->retry_ms = RETRY_MIN_MS;
+    (void)pthread_cond_signal(&e->work);
+}
+
 struct task *ensure_join_locked(struct ensure *e, enum task_kind kind, struct parked *p,
-                                size_t item, bool *ret_is_new)
+                                size_t item)
 {
     const struct ensure_item *i = &p->batch->items[item];
     const bool is_image = kind == TASK_IMAGE;
@@ -102,8 +116,6 @@ struct task *ensure_join_locked(struct ensure *e, enum task_kind kind, struct pa
     const struct str key = task_key(&a, kind, i->registry->name, i->repository,
                                     is_image ? i->tag : STR(""), is_image ? i->digest : STR(""));
     struct task *t = map_get(e->by_key, key);
-    if (ret_is_new != NULL)
-        *ret_is_new = t == NULL;
     if (t == NULL) {
         if (e->task_count >= ENSURE_TASKS_MAX)
             return NULL;
@@ -115,6 +127,8 @@ struct task *ensure_join_locked(struct ensure *e, enum task_kind kind, struct pa
         if (kind == TASK_CREATE)
             t->deadline_ms = clock_mono_ms(e->o.clock) + ENSURE_BACKGROUND_MS;
         append_locked(e, t);
+    } else if (kind == TASK_CREATE && !t->is_running) {
+        hasten_locked(e, t);
     }
     add_waiter(t, p, item);
     return t;
@@ -141,7 +155,7 @@ bool ensure_begin_locked(struct ensure *e, enum task_kind kind, struct str regis
     return true;
 }
 
-void ensure_leave_locked(struct parked *p, size_t item)
+void ensure_leave_locked(struct ensure *e, struct parked *p, size_t item)
 {
     struct task *t = p->tasks[item];
     if (t == NULL)
@@ -156,6 +170,11 @@ void ensure_leave_locked(struct parked *p, size_t item)
     }
     p->tasks[item] = NULL;
     p->left--;
+    const bool is_probe = t->kind == TASK_PROBE || t->kind == TASK_IMAGE;
+    if (is_probe && t->waiters == NULL && !t->is_running) {
+        remove_locked(e, t);
+        (void)ensure_task_free(t);
+    }
 }
 
 /* --- absences ---------------------------------------------------------------------------------
@@ -200,28 +219,42 @@ void ensure_forget_absent_locked(struct ensure *e, struct str registry, struct s
 /* --- running ----------------------------------------------------------------------------------
  */
 
-static int *running_of_locked(struct ensure *e, struct str registry)
+static void begin_run_locked(struct ensure *e, struct task *t)
 {
-    struct count *c = map_get(e->running, registry);
-    if (c == NULL) {
-        c = mem_alloc(sizeof *c);
-        (void)map_put(e->running, registry, c);
+    struct running *r = map_get(e->running, t->registry);
+    if (r == NULL) {
+        r = mem_alloc(sizeof *r);
+        (void)map_put(e->running, t->registry, r);
     }
-    return &c->n;
+    t->is_running = true;
+    t->is_run_for_nobody = t->waiters == NULL;
+    t->run_deadline_ms = t->deadline_ms;
+    r->all++;
+    r->for_nobody += t->is_run_for_nobody;
 }
 
-static void leave_registry_locked(struct ensure *e, struct str registry)
+static void end_run_locked(struct ensure *e, struct task *t)
 {
-    int *n = running_of_locked(e, registry);
-    if (--*n == 0)
-        mem_free(map_remove(e->running, registry));
+    struct running *r = map_get(e->running, t->registry);
+    t->is_running = false;
+    r->for_nobody -= t->is_run_for_nobody;
+    if (--r->all == 0)
+        mem_free(map_remove(e->running, t->registry));
+}
+
+static bool has_room_locked(const struct ensure *e, const struct task *t)
+{
+    const int most = e->o.threads > 1 ? (e->o.threads * 3 + 3) / 4 : 1;
+    const int most_for_nobody = most > 1 ? most / 2 : 1;
+    const struct running *r = map_get(e->running, t->registry);
+    return r == NULL || (r->all < most && (t->waiters != NULL || r->for_nobody < most_for_nobody));
 }
 
 /* The first that can run; else *ret_wait_ms until one can (-1: nobody knows). */
 static struct task *next_locked(struct ensure *e, int64_t *ret_wait_ms)
 {
     const int64_t now_ms = clock_mono_ms(e->o.clock);
-    const int most = e->o.threads > 1 ? (e->o.threads * 3 + 3) / 4 : 1;
+    struct task *for_nobody = NULL;
     *ret_wait_ms = -1;
     for (struct task *t = e->tasks; t != NULL; t = t->next) {
         if (t->is_running)
@@ -232,11 +265,15 @@ static struct task *next_locked(struct ensure *e, int64_t *ret_wait_ms)
                 *ret_wait_ms = wait;
             continue;
         }
-        const struct count *c = map_get(e->running, t->registry);
-        if (c == NULL || c->n < most)
+        if (t->waiters == NULL && for_nobody != NULL)
+            continue;
+        if (!has_room_locked(e, t))
+            continue;
+        if (t->waiters != NULL)
             return t;
+        for_nobody = t;
     }
-    return NULL;
+    return for_nobody;
 }
 
 static void give_outcome(const struct task *t, const struct parked *p, struct ensure_item *item,
@@ -289,8 +326,30 @@ static struct parked *settle_locked(struct ensure *e, struct task *t)
         ensure_remember_absent_locked(e, t->registry, t->repository);
     else if (t->outcome == ENSURE_CREATED || t->outcome == ENSURE_PRESENT)
         ensure_forget_absent_locked(e, t->registry, t->repository);
+    if (!str_is_null(t->creation.quota) && t->outcome != ENSURE_CREATED)
+        ensure_give_back_creation_locked(e, t->creation.quota, t->creation.quota_slot);
     remove_locked(e, t);
     return ready;
+}
+
+/* A probe that ended by a deadline, or with its registry (a new one may be there), while somebody
+ * waits who has more time: once more for them. */
+static bool probes_again_locked(struct ensure *e, struct task *t)
+{
+    const bool is_probe = t->kind == TASK_PROBE || t->kind == TASK_IMAGE;
+    const int64_t now_ms = clock_mono_ms(e->o.clock);
+    if (!is_probe || !t->is_finished || t->outcome != ENSURE_FAILED || t->waiters == NULL ||
+        e->is_stopping)
+        return false;
+    const bool was_cut = t->error.cls == ERR_CANCELLED;
+    const bool was_late = t->error.cls == ERR_RETRY && now_ms + LATE_MS >= t->run_deadline_ms &&
+                          t->deadline_ms > t->run_deadline_ms;
+    if ((!was_cut && !was_late) || now_ms + RETRY_MIN_MS >= t->deadline_ms)
+        return false;
+    t->is_finished = false;
+    t->not_before_ms = was_cut ? now_ms + RETRY_MIN_MS : now_ms;
+    err_clear(&t->error);
+    return true;
 }
 
 static void run(struct ensure *e, struct task *t)
@@ -313,13 +372,13 @@ static void run_one(struct ensure *e, struct task *t)
 {
     run(e, t);
     (void)pthread_mutex_lock(&e->mutex);
-    t->is_running = false;
-    leave_registry_locked(e, t->registry);
-    struct parked *ready = t->is_finished ? settle_locked(e, t) : NULL;
+    end_run_locked(e, t);
+    const bool is_over = t->is_finished && !probes_again_locked(e, t);
+    struct parked *ready = is_over ? settle_locked(e, t) : NULL;
     /* its registry may have others waiting, or it waits itself */
     (void)pthread_cond_signal(&e->work);
     (void)pthread_mutex_unlock(&e->mutex);
-    if (t->is_finished)
+    if (is_over)
         (void)ensure_task_free(t);
     while (ready != NULL) {
         struct parked *p = ready;
@@ -340,8 +399,7 @@ void ensure_work(void *arg)
             (void)thread_cond_wait_ms(&e->work, &e->mutex, wait_ms);
             continue;
         }
-        t->is_running = true;
-        ++*running_of_locked(e, t->registry);
+        begin_run_locked(e, t);
         (void)pthread_mutex_unlock(&e->mutex);
         run_one(e, t);
         (void)pthread_mutex_lock(&e->mutex);

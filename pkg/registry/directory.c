@@ -228,6 +228,17 @@ static struct str key_of(char *text, struct str registry, struct str prefix)
     return n > 0 && n < KEY_MAX ? str_n(text, (size_t)n) : STR("");
 }
 
+/* While ownership is handed over two objects have one prefix: whoever stays has it. */
+static void put_back_locked(struct directory *d, struct str registry, struct str prefix,
+                            struct str key)
+{
+    for (struct map_entry *it = map_first(d->objects); it != NULL; it = map_next(it)) {
+        struct overlay *o = map_value(it);
+        if (str_eq(o->t.prefix, prefix) && str_eq(o->t.registry, registry))
+            (void)map_put(d->by_prefix, key, o);
+    }
+}
+
 /* The object's overlay leaves both maps; the reference is the caller's. */
 static struct overlay *take_out_locked(struct directory *d, struct str object)
 {
@@ -236,8 +247,10 @@ static struct overlay *take_out_locked(struct directory *d, struct str object)
         return NULL;
     char text[KEY_MAX];
     const struct str key = key_of(text, old->t.registry, old->t.prefix);
-    if (map_get(d->by_prefix, key) == old)
+    if (map_get(d->by_prefix, key) == old) {
         (void)map_remove(d->by_prefix, key);
+        put_back_locked(d, old->t.registry, old->t.prefix, key);
+    }
     return old;
 }
 
@@ -323,13 +336,8 @@ static bool decode(struct str text, bool is_aws, struct arena *a, struct api_tem
     struct json_doc *doc BERTH_CLEANUP(json_doc_freep) = NULL;
     if (!json_parse(text, SPEC_MAX, &doc, &e))
         return false;
-    if (!is_aws)
-        return api_template_decode(json_root(doc), a, ret, &e);
-    struct api_template_observed observed;
-    if (!api_template_from_aws(json_root(doc), a, &observed, &e))
-        return false;
-    *ret = observed.spec;
-    return true;
+    return is_aws ? api_template_decode_create(json_root(doc), a, ret, &e)
+                  : api_template_decode(json_root(doc), a, ret, &e);
 }
 
 /* Into the caller's arena, whatever becomes of the snapshot: by way of its text. */

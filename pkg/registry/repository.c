@@ -23,6 +23,7 @@ enum { BODY_MAX = 512 * 1024 };
 
 struct registry_sighting {
     bool is_present;
+    bool is_written; /* we made it ourselves */
     int64_t at_mono_ms;
 };
 
@@ -69,17 +70,39 @@ static void forget_locked(struct registry *r, struct str name)
         mem_free(old);
 }
 
+static bool was_just_made_locked(const struct registry *r, struct str name, int64_t now_ms)
+{
+    const struct registry_sighting *seen = map_get(r->sightings, name);
+    return seen != NULL && seen->is_written && now_ms - seen->at_mono_ms < REGISTRY_WRITE_WINS_MS;
+}
+
+static void remember_locked(struct registry *r, struct str name,
+                            const struct registry_sighting *seen)
+{
+    bool is_in_scan = r->scan != NULL && find_in_scan(r->scan, name) != NULL;
+    forget_locked(r, name);
+    if (is_in_scan != seen->is_present) {
+        struct registry_sighting *sighting = mem_alloc(sizeof *sighting);
+        *sighting = *seen;
+        (void)map_put(r->sightings, name, sighting);
+    }
+}
+
 /* A call has shown it: kept only where the scan says otherwise. */
 static void saw(struct registry *r, struct str name, bool is_present)
 {
     (void)pthread_mutex_lock(&r->mutex);
-    bool is_in_scan = r->scan != NULL && find_in_scan(r->scan, name) != NULL;
-    forget_locked(r, name);
-    if (is_in_scan != is_present) {
-        struct registry_sighting *sighting = mem_alloc(sizeof *sighting);
-        *sighting = (struct registry_sighting){is_present, clock_mono_ms(r->clock)};
-        (void)map_put(r->sightings, name, sighting);
-    }
+    const struct registry_sighting seen = {is_present, false, clock_mono_ms(r->clock)};
+    if (!was_just_made_locked(r, name, seen.at_mono_ms))
+        remember_locked(r, name, &seen);
+    (void)pthread_mutex_unlock(&r->mutex);
+}
+
+static void wrote(struct registry *r, struct str name)
+{
+    (void)pthread_mutex_lock(&r->mutex);
+    const struct registry_sighting seen = {true, true, clock_mono_ms(r->clock)};
+    remember_locked(r, name, &seen);
     (void)pthread_mutex_unlock(&r->mutex);
 }
 
@@ -115,9 +138,11 @@ static int newest_first(const void *a, const void *b)
                                                        : 0;
 }
 
-struct schema_list registry_repositories_since(struct registry *r, int64_t created_at_ms,
-                                               size_t max, struct arena *a)
+struct schema_list registry_young_repositories(struct registry *r, int64_t max_age_ms, size_t max,
+                                               struct arena *a)
 {
+    const int64_t created_at_ms =
+        clock_unix_ms(r->clock) + aws_client_skew_ms(r->client) - max_age_ms;
     (void)pthread_mutex_lock(&r->mutex);
     size_t n = 0;
     size_t count = r->scan != NULL ? r->scan->count : 0;
@@ -132,12 +157,12 @@ struct schema_list registry_repositories_since(struct registry *r, int64_t creat
     }
     qsort(found, n, sizeof(const struct registry_repository *), newest_first);
     n = n < max ? n : max;
-    struct str *names = arena_new_array(a, struct str, n + 1);
+    struct registry_young *young = arena_new_array(a, struct registry_young, n + 1);
     for (size_t i = 0; i < n; i++)
-        names[i] = arena_copy(a, found[i]->name);
+        young[i] = (struct registry_young){arena_copy(a, found[i]->name), found[i]->created_at_ms};
     (void)pthread_mutex_unlock(&r->mutex);
     mem_free(found);
-    return (struct schema_list){names, n};
+    return (struct schema_list){young, n};
 }
 
 /* --- calls ------------------------------------------------------------------------------------
@@ -269,7 +294,8 @@ enum registry_result registry_repository_create(struct registry *r, struct str n
                                                 const struct api_template_spec *spec,
                                                 struct str tag_key, struct str tag_value,
                                                 const struct aws_scope *scope, int *ret_attempts,
-                                                char *request_id, struct err *e)
+                                                int64_t *ret_created_at_ms, char *request_id,
+                                                struct err *e)
 {
     struct buf body BERTH_CLEANUP(buf_fini) = BUF_INIT(BODY_MAX);
     struct json_writer w = begin(&body, name);
@@ -277,6 +303,7 @@ enum registry_result registry_repository_create(struct registry *r, struct str n
     put_mutability(&w, spec);
     put_encryption(&w, &spec->encryption);
     *ret_attempts = 0;
+    *ret_created_at_ms = 0;
     struct aws_reply reply BERTH_CLEANUP(aws_reply_fini) = AWS_REPLY_INIT;
     if (!end(&w, e))
         return REGISTRY_FAILED;
@@ -285,9 +312,15 @@ enum registry_result registry_repository_create(struct registry *r, struct str n
     copy_request_id(request_id, &reply);
     if (!is_ok && e->cls != ERR_CONFLICT)
         return REGISTRY_FAILED;
+    if (is_ok) {
+        *ret_created_at_ms =
+            registry_unix_ms(json_get(json_get(reply.json, "repository"), "createdAt"));
+        wrote(r, name);
+        return REGISTRY_OK;
+    }
     err_clear(e);
     saw(r, name, true);
-    return is_ok ? REGISTRY_OK : REGISTRY_EXISTS;
+    return REGISTRY_EXISTS;
 }
 
 static enum registry_result put_text(struct registry *r, enum ecr_op op, const char *member,
@@ -399,10 +432,13 @@ enum registry_result registry_image_read(struct registry *r, struct str reposito
     struct aws_reply reply BERTH_CLEANUP(aws_reply_fini) = AWS_REPLY_INIT;
     if (!end(&w, e))
         return REGISTRY_FAILED;
-    if (ecr_call(r->client, ECR_DESCRIBE_IMAGES, buf_str(&body), scope, &reply, e))
+    if (ecr_call(r->client, ECR_DESCRIBE_IMAGES, buf_str(&body), scope, &reply, e)) {
+        saw(r, repository, true);
         return REGISTRY_OK;
+    }
     if (e->cls == ERR_NOT_FOUND && strcmp(e->reason, "ImageNotFoundException") == 0) {
         err_clear(e);
+        saw(r, repository, true);
         return REGISTRY_NOT_FOUND;
     }
     return result_of(r, repository, e);

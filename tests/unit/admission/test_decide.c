@@ -234,14 +234,24 @@ static void decides(void **state)
     }
 }
 
-static void asks_for_the_image_only_where_the_repository_is(void **state)
+static void asks_for_the_image_only_where_somebody_wants_to_know(void **state)
 {
     (void)state;
     struct image_facts f = absent();
-    f.choice.missing_image = API_ACTION_WARN;
+    assert_int_equal(decide_image(&f, STAGE_LOOKED_UP, false).next, NEXT_PROBE);
     assert_false(decide_image(&f, STAGE_LOOKED_UP, false).wants_image);
+    /* of a repository that the snapshot lacks too: it may be older than that and its image */
+    f.choice.missing_image = API_ACTION_WARN;
+    assert_true(decide_image(&f, STAGE_LOOKED_UP, false).wants_image);
     f.is_known = true;
     assert_true(decide_image(&f, STAGE_LOOKED_UP, false).wants_image);
+    f.outcome = ENSURE_PRESENT;
+    f.image = ENSURE_IMAGE_PRESENT;
+    f.is_known = false;
+    assert_int_equal(decide_image(&f, STAGE_PROBED, false).reason, REASON_EXISTS);
+    f.image = ENSURE_IMAGE_UNKNOWN;
+    f.is_known = true;
+    f.outcome = ENSURE_UNKNOWN;
     f.purpose = ADMISSION_PUSH;
     assert_int_equal(decide_image(&f, STAGE_LOOKED_UP, false).next, NEXT_ANSWER);
 }
@@ -269,10 +279,10 @@ static struct image_facts facts_of(const unsigned *d)
         .purpose = (enum admission_purpose)d[PURPOSE],
         .choice = {.ensure_repositories = (enum api_ensure)d[ENSURE],
                    .missing_image = (enum api_action)d[MISSING],
-                   .uncovered_repository = API_ACTION_DENY,
-                   .invalid_reference = API_ACTION_DENY,
+                   .uncovered_repository = (enum api_action)d[ON_ERROR],
+                   .invalid_reference = d[MISSING] == 0 ? API_ACTION_WARN : API_ACTION_DENY,
                    .on_error = (enum api_action)d[ON_ERROR]},
-        .unmanaged = API_ACTION_DENY,
+        .unmanaged = (enum api_action)d[MISSING],
         .registry = (enum directory_state)d[REGISTRY],
         .is_read_only = (d[FLAGS] & 1U) != 0,
         .is_known = (d[FLAGS] & 2U) != 0,
@@ -284,9 +294,14 @@ static struct image_facts facts_of(const unsigned *d)
     };
 }
 
+/* Reasons with the actions that they came with. */
+static unsigned seen_actions[REASONS];
+
 static void check(const struct image_facts *f, enum image_stage stage, bool is_dry_run)
 {
     const struct image_decision d = decide_image(f, stage, is_dry_run);
+    if (d.next == NEXT_ANSWER)
+        seen_actions[d.reason] |= 1U << d.action;
     const bool is_ours = f->kind == IMAGE_OURS;
     /* it comes to an end: looked up, probed, tried */
     assert_true(stage != STAGE_TRIED || d.next == NEXT_ANSWER);
@@ -332,13 +347,19 @@ static void holds_for_every_combination(void **state)
             check(&f, (enum image_stage)stage, true);
         }
     } while (count_up(digits, bases, FACTS));
+    /* metrics begin with exactly what there can be; Overloaded is given by request.c */
+    seen_actions[REASON_OVERLOADED] = image_reason_actions(REASON_OVERLOADED);
+    for (int reason = 0; reason < REASONS; reason++) {
+        print_message("%s\n", image_reason_name((enum image_reason)reason));
+        assert_int_equal(image_reason_actions((enum image_reason)reason), seen_actions[reason]);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decides),
-        cmocka_unit_test(asks_for_the_image_only_where_the_repository_is),
+        cmocka_unit_test(asks_for_the_image_only_where_somebody_wants_to_know),
         cmocka_unit_test(holds_for_every_combination),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

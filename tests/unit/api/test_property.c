@@ -90,6 +90,15 @@ static size_t differences(const struct api_template_spec *x, const struct api_te
     return d.count;
 }
 
+static void decode_create(const struct buf *body, struct arena *a, struct api_template_spec *ret)
+{
+    struct err e = ERR_INIT;
+    struct json_doc *doc BERTH_CLEANUP(json_doc_freep) = NULL;
+    if (!json_parse(buf_str(body), 1 << 20, &doc, &e) ||
+        !api_template_decode_create(json_root(doc), a, ret, &e))
+        fail_msg("%s", e.msg);
+}
+
 /* A request's body as a reply of AWS, which adds the date. */
 static void back_from_aws(struct buf *body, struct arena *a, struct api_template_observed *ret)
 {
@@ -139,6 +148,7 @@ static void laws_hold(void **state)
         struct buf after BERTH_CLEANUP(buf_fini) = BUF_INIT(1 << 16);
         struct api_template_spec x;
         struct api_template_spec y;
+        struct api_template_spec z;
         struct api_template_observed o;
         make(&a, &x);
         make(&a, &y);
@@ -153,6 +163,8 @@ static void laws_hold(void **state)
         assert_true(api_template_encode_create(&x, &create));
         back_from_aws(&create, &a, &o);
         assert_int_equal(differences(&x, &o.spec, &a), 0);
+        decode_create(&create, &a, &z);
+        assert_int_equal(differences(&x, &z, &a), 0);
         assert_true(api_template_encode_update(&x, STR_NULL, &update));
         assert_true(api_template_encode_create(&y, &before));
         patch(&before, &update, &after);
