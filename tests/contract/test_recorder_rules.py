@@ -429,6 +429,8 @@ def test_a_flood():
     assert judge_events(*events) == []
     assert "26 writes" in judge_events(*events, event(at=30, number=99, note="n99"))[0]
     assert judge_events(*events, event(at=330, number=99, note="n99")) == []
+    other = event(at=30, number=99, note="n99", reportingInstance="another-pod")
+    assert judge_events(*events, other) == [], "each process has its own"
     patched = event(series=[None, *((n, n) for n in range(2, 28))])
     assert any("27 writes" in t for t in judge_events(patched))
 
@@ -447,3 +449,5 @@ def test_a_warning_without_news():
         event(type="Warning", reason="AWSError", note="never said"), objects=[story]
     )
     assert found == ["said 1 times, and it came into Ready 0 times"]
+    of_a_workload = event(type="Warning", reason="RepositoryCreationFailed", note="of a workload")
+    assert not any("Ready" in text for text in judge_events(of_a_workload, objects=[story]))
