@@ -37,8 +37,8 @@ def config() -> dict:
 
 
 def install(cluster: ControlPlane, emulator: Emulator, operator: Operator) -> None:
-    """The kinds of others, and the configuration that `berth-operator webhook-manifest` prints, with
-    an address on loopback in the place of the Service."""
+    """The kinds of others, and the configuration that `berth-operator webhook-manifest` prints,
+    with an address on loopback in the place of the Service."""
     cluster.kubectl("apply", "-f", str(CRDS))
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
     webhook.install(

@@ -15,8 +15,8 @@
  * and big blocks go back to the system when they are freed. First thing in main(), before any
  * thread. */
 void mem_be_lean(void);
-/* As many heaps at most from now on: threads that allocate all the time (the webhook's) wait for each
- * other on one. Before they are started. */
+/* As many heaps at most from now on: threads that allocate all the time (the webhook's) wait for
+ * each other on one. Before they are started. */
 void mem_use_heaps(int count);
 /* Gives back to the system what is free, also below what is in use: after work that needed much
  * more than what it leaves behind. Milliseconds: not for what happens often. */

@@ -22,19 +22,27 @@ static BERTH_NORETURN void out_of_memory(size_t n)
  * unless it is set. */
 enum { BIG_BLOCK_BYTES = 128 * 1024 };
 
+#ifdef __GLIBC__
+/* Only before threads are started: mem.h says so. */
+static void set(int option, int value)
+{
+    (void)mallopt(option, value); /* NOLINT(concurrency-mt-unsafe) */
+}
+#endif
+
 void mem_be_lean(void)
 {
 #ifdef __GLIBC__
-    (void)mallopt(M_ARENA_MAX, 1);
-    (void)mallopt(M_MMAP_THRESHOLD, BIG_BLOCK_BYTES);
-    (void)mallopt(M_TRIM_THRESHOLD, BIG_BLOCK_BYTES);
+    set(M_ARENA_MAX, 1);
+    set(M_MMAP_THRESHOLD, BIG_BLOCK_BYTES);
+    set(M_TRIM_THRESHOLD, BIG_BLOCK_BYTES);
 #endif
 }
 
 void mem_use_heaps(int count)
 {
 #ifdef __GLIBC__
-    (void)mallopt(M_ARENA_MAX, count);
+    set(M_ARENA_MAX, count);
 #else
     (void)count;
 #endif

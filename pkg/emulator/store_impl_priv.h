@@ -34,7 +34,7 @@ struct emu_store {
 };
 
 struct emu_image *emu_image_free(struct emu_image *i);
-void emu_cache_rule_free(void *rule);
+void emu_cache_rule_free(void *p);
 /* Index of an account setting by its name; -1: unknown. */
 int emu_setting_index(struct str name);
 /* "the index of a name" the other way; NULL past the end. */
