@@ -33,7 +33,7 @@ test: setup-test build ## unit, contract and integration tests; ARGS go to ctest
 check: deps-ci setup-test ## sanitizers, torture, fuzzers, tidy, coverage, mutants; ARGS=tidy one
 	@JOBS=$(JOBS) TEST_JOBS=$(TEST_JOBS) scripts/check.sh $(ARGS)
 
-bench: setup build ## time, CPU, memory and calls against their goals; ARGS=--quick, ARGS=start one
+bench: deps-ci setup build ## time, CPU, memory and calls against their goals; ARGS=--quick, ARGS=start one
 	@scripts/bench.sh $(ARGS)
 
 soak: setup build ## random edits, faults and restarts; DURATION=600 seconds, SEED=n as before

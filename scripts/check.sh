@@ -7,6 +7,8 @@
 #   scripts/check.sh [STEP...]    all, or those named:
 #       lint      layers, headers, sizes, licences, formats
 #       asan      AddressSanitizer and UBSan: unit, fuzz corpora, operator, integration
+#       torture   each HTTP call and each large allocation of the operator fails, and it dies at
+#                 each call, under AddressSanitizer; make test does every ninth
 #       tsan      ThreadSanitizer: the packages with threads, three files of integration
 #       fuzz      each fuzzer over its corpus, and FUZZ_SECONDS (10) of its own inputs
 #       tidy      clang-tidy over pkg and cmd (.clang-tidy)
@@ -20,7 +22,7 @@ build=${BERTH_CHECK_BUILD:-$berth_root/build}
 jobs=${JOBS:-$(nproc)}
 test_jobs=${TEST_JOBS:-$((jobs + 2))}
 fuzz_seconds=${FUZZ_SECONDS:-10}
-all=(lint asan tsan fuzz tidy coverage mutate)
+all=(lint asan torture tsan fuzz tidy coverage mutate)
 
 # build NAME CMAKE-ARGUMENTS [TARGET...]: into $build/NAME
 build() {
@@ -42,17 +44,26 @@ lint() {
         scripts/format.sh --check
 }
 
-# test_scale counts calls of hundreds of objects: it says nothing more here, and takes minutes
-asan() {
+build_asan() {
     export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
     export UBSAN_OPTIONS=print_stacktrace=1
-    build asan '-DCMAKE_BUILD_TYPE=Debug -DBERTH_WERROR=ON -DBERTH_SANITIZE=address,undefined' &&
+    build asan '-DCMAKE_BUILD_TYPE=Debug -DBERTH_WERROR=ON -DBERTH_SANITIZE=address,undefined'
+}
+
+# test_scale counts calls of hundreds of objects: it says nothing more here, and takes minutes
+asan() {
+    build_asan &&
         tests asan -j "$test_jobs" -R '^(unit|fuzz|integration)/|^contract/test_operator' \
-            -E 'integration/test_scale'
+            -E 'integration/test_(scale|torture)'
+}
+
+torture() {
+    build_asan &&
+        BERTH_TORTURE_STEP=1 tests asan -j "$test_jobs" -R '^integration/test_torture'
 }
 
 tsan() {
-    local units='^unit/(base|http|kube|aws|registry|reconcile|web|emulator)/'
+    local units='^unit/(base|http|kube|aws|registry|ensure|reconcile|web|emulator)/'
     local files='^integration/test_(operator|drift|leader)$'
     export TSAN_OPTIONS=suppressions=$berth_root/tests/tsan.supp:second_deadlock_stack=1
     build tsan '-DCMAKE_BUILD_TYPE=Debug -DBERTH_WERROR=ON -DBERTH_SANITIZE=thread' &&

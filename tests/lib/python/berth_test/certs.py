@@ -129,12 +129,17 @@ def expires_in(operator: Operator, use: str = "serving") -> float:
 class Authority:
     """A CA that openssl made, and pairs of it."""
 
-    def __init__(self, directory: pathlib.Path, name: str) -> None:
+    def __init__(self, directory: pathlib.Path, name: str, days: int = 2) -> None:
+        """days: of its life from now; less than 0: it has expired."""
         self._files = directory / name
         self._files.mkdir()
-        self._run("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-                  f" -subj /CN={name} -keyout ca.key -out ca.crt"
-                  " -addext keyUsage=critical,keyCertSign,cRLSign")  # fmt: skip
+        (self._files / "ca.ext").write_text(
+            "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n"
+            "subjectKeyIdentifier=hash\n"
+        )
+        self._run("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+                  f" -subj /CN={name} -keyout ca.key -out ca.csr")  # fmt: skip
+        self._run(f"x509 -req -in ca.csr -signkey ca.key -days {days} -extfile ca.ext -out ca.crt")
         self.cert = self._read("ca.crt")
         self.key = self._read("ca.key")
 
@@ -160,6 +165,13 @@ class Authority:
             "tls_key": self._read("leaf.key"),
             "ca_crt": self.cert,
         }
+
+
+def short(ca: str, leaf: str, drain_s: int = 2, **over: Any) -> dict:
+    """Configuration of an operator whose certificates live that long. API servers are given a
+    quarter of the leaf's life to see a new caBundle."""
+    life = {"dnsNames": ["127.0.0.1"], "caLifetime": ca, "leafLifetime": leaf, **over}
+    return webhook.config(webhook={"drainSeconds": drain_s, "certs": life})
 
 
 def provided(mount: MountedAccount, **over: Any) -> dict:
@@ -249,6 +261,16 @@ class Fleet:
         text = operator.log_text()
         operator.kill()
         assert code == 0, text
+
+    def replace(self, name: str, config: dict) -> None:
+        """The new one is ready before the old one goes: as a Deployment does it."""
+        self.start(f"{name}-new", config)
+        self.wait_ready(len(self.operators))
+        self.stop(name)
+        operator = self.operators.pop(f"{name}-new")
+        self.balancer.remove(f"{name}-new")
+        self.operators[name] = operator
+        self.balancer.put(name, operator.address("webhook"), operator.is_ready)
 
     def _words(self) -> str:
         return "\n".join(

@@ -66,7 +66,6 @@ KINDS = (
          (DELETE, DESCRIBE, GET, REGISTRY, REPOSITORIES, *_OF_WEBHOOK), most=2),
     # what eventual consistency may say of a template that we know better
     Kind("exists", _refusal(400, "TemplateAlreadyExistsException"), (CREATE,), most=1),
-    Kind("exists", _refusal(400, "RepositoryAlreadyExistsException"), (CREATE_REPOSITORY,), most=1),
     Kind("absent", _refusal(400, "RepositoryNotFoundException"), (SET_POLICY, PUT_LIFECYCLE)),
     Kind("absent", _refusal(400, "TemplateNotFoundException"), (UPDATE,), most=1),
     Kind("slow", {"delayMs": {"before": 400}}),

@@ -18,6 +18,7 @@ from berth_test.wait import wait_for
 
 CONVERGE_S = 40
 OTHERS = "team/others"  # is there before, without a policy, and is nobody's business
+ASKS_FOR_IMAGES = "asks-for-images"  # a namespace; elsewhere only repositories are looked for
 TEMPLATE_SPEC = {
     "imageTagMutability": "IMMUTABLE",
     "repositoryPolicy": objects.policy(),
@@ -35,9 +36,13 @@ def scene() -> Iterator[Scene]:
         emulator.ecr.create_repository(repositoryName=OTHERS)
         started = Scene(
             control_plane, emulator,
-            admission={"creationsPerMinute": 1000, "missingImage": "Warn"},
+            admission={
+                "creationsPerMinute": 1000,
+                "rules": [{"namespaces": [ASKS_FOR_IMAGES], "missingImage": "Warn"}],
+            },
             driftInterval="10m", repositoryScanInterval="10m",
         )  # fmt: skip
+        started.namespace(ASKS_FOR_IMAGES)
         control_plane.kube.wait_ready(SETTINGS, "default")
         control_plane.kube.wait_ready(TEMPLATE, "team")
         yield started
@@ -55,12 +60,12 @@ def disturb(emulator, rows: list[matrix.Row]) -> dict[int, str]:
     return {matrix.disturb(emulator, row, name=repository(row)): row.name for row in rows}
 
 
-def ask(scene: Scene, repositories: list[str]) -> None:
+def ask(scene: Scene, repositories: list[str], namespace: str = "default") -> None:
     """A Pod for each, side by side; each is admitted."""
 
     def create(name: str) -> None:
         image = scene.image(name)
-        scene.kube.create(webhook.pod(unique("pod"), image))
+        scene.kube.create(webhook.pod(unique("pod"), image, namespace=namespace))
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(create, repositories))

@@ -69,7 +69,9 @@ class Reviewer:
         timeout_s: int | None = None,
         group: str = "",
         version: str = "v1",
+        patience_s: float | None = None,
     ) -> Answer:
+        """patience_s: how long we wait for the answer, where not longer than the API server."""
         uid = str(uuid.uuid4())
         timeout_s = timeout_s or self.timeout_s
         request = {
@@ -86,7 +88,7 @@ class Reviewer:
         )
         began = time.monotonic()
         connection = http.client.HTTPSConnection(
-            self._host, self._port, timeout=timeout_s + 30, context=self._tls
+            self._host, self._port, timeout=patience_s or timeout_s + 30, context=self._tls
         )
         try:
             headers = {"Content-Type": "application/json"}

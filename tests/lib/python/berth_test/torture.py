@@ -83,6 +83,17 @@ class Torture:
         return f"{kind} by {callers(places)}" if kind == "allocation" else text
 
 
+def start(
+    kube: Kube, emulator: Emulator, start_operator: Callable[..., Operator], torture: Torture
+) -> Operator:
+    """With a registry that is read when somebody asks for it."""
+    operator = start_operator(program=PROGRAM, env=torture.env)
+    settings = {"blobMounting": "DISABLED"}
+    kube.create(objects.settings(emulator, driftInterval="10m", accountSettings=settings))
+    kube.wait_ready(SETTINGS, "default")
+    return operator
+
+
 def callers(places: list[str]) -> str:
     """Names of functions, the innermost first."""
     command = ["addr2line", "-i", "-f", "-s", "-e", PROGRAM, *places]
