@@ -135,6 +135,10 @@ static void stop(struct app *a, struct controller *controller, int code)
     if (a->webhook != NULL)
         serve_on(a, controller, code);
     deadline_start(&deadline, a->log, code, DEADLINE_MS);
+    if (a->webhook != NULL) {
+        controller_cut(controller);
+        webhook_stop_engine(a->webhook);
+    }
     (void)controller_stop(controller);
     a->webhook = webhook_free(a->webhook);
     deadline_stop(&deadline);
@@ -235,7 +239,7 @@ int main(int argc, char **argv)
     case FLAGS_RUN:
         break;
     }
-    struct config config;
+    struct config config BERTH_CLEANUP(config_fini) = {0};
     struct err e = ERR_INIT;
     if (!config_load(flags.config, &config, &e)) {
         (void)fprintf(stderr, "berth-operator: %s\n", e.msg);

@@ -9,7 +9,9 @@
  *     webhook_begin_drain() stopping: tells peers to go elsewhere, and serves on
  *     … the controller retires …
  *     webhook_drain()      serves on to the end of the configured time, finishes what is open
- *     … the controller stops: its registries cut what the engine waits for …
+ *     … the controller's registries cut what the engine waits for …
+ *     webhook_stop_engine()
+ *     … the controller stops: what the engine called AWS with goes …
  *     webhook_free()
  */
 #pragma once
@@ -56,5 +58,7 @@ void webhook_begin_drain(struct webhook *w);
 void webhook_drain(struct webhook *w);
 /* The longest that it takes from webhook_begin_drain() to the end of webhook_drain(). */
 int64_t webhook_drain_limit_ms(const struct webhook *w);
+/* What it makes in the background ends. After webhook_drain(), before controller_stop(). */
+void webhook_stop_engine(struct webhook *w);
 /* NULL is fine; returns NULL. */
 struct webhook *webhook_free(struct webhook *w);

@@ -76,7 +76,7 @@ static int read_arguments(int argc, char *const *argv, struct arguments *ret)
 
 static bool generate(const struct arguments *a, struct buf *out, struct err *e)
 {
-    struct config config;
+    struct config config BERTH_CLEANUP(config_fini) = {0};
     if (!config_load(a->config, &config, e))
         return false;
     const struct webhooks_options o = {
@@ -90,9 +90,7 @@ static bool generate(const struct arguments *a, struct buf *out, struct err *e)
         .kinds = config.admission.kinds.items,
         .kind_count = config.admission.kinds.count,
     };
-    const bool is_ok = webhooks_generate(&o, out, e);
-    config_fini(&config);
-    return is_ok;
+    return webhooks_generate(&o, out, e);
 }
 
 int webhook_manifest(int argc, char *const *argv)

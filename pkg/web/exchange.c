@@ -163,6 +163,9 @@ static int cut(struct connection *c)
     case EXCHANGE_DISCARDING:
         break;
     }
+    /* lws 4.1.6: says that it closes, and then waits 10 s for a peer that does not answer that. The
+     * next time ends it. */
+    web_exchange_arm(c, web_now_ms() + FINISH_IDLE_MS);
     return -1;
 }
 

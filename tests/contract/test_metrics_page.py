@@ -38,6 +38,20 @@ HEALTHY = {
     'berth_aws_api_requests_total{operation="O", outcome="denied"}': "0x120",
     'berth_aws_api_throttled_total{operation="O"}': "0+1x120",
     'berth_aws_credentials_expiration_timestamp_seconds{registry="r"}': "10000x120",
+    "berth_webhook_requests_answered_total": "0+600x120",
+    'berth_webhook_requests_refused_total{cause="queue"}': "0x120",
+    'berth_webhook_requests_refused_total{cause="bytes"}': "0x120",
+    "berth_webhook_requests_timed_out_total": "0x120",
+    # a probe that only connects, every ten seconds
+    "berth_webhook_failed_handshakes_total": "0+6x120",
+    'berth_webhook_certificate_expiration_timestamp_seconds{use="serving"}': "200000x120",
+    'berth_webhook_certificate_expiration_timestamp_seconds{use="signer"}': "20000000x120",
+    'berth_admission_requests_total{decision="allow", reason="Exists"}': "0+600x120",
+    # denied as somebody wants it
+    'berth_admission_requests_total{decision="deny", reason="Uncovered"}': "0+6x120",
+    'berth_admission_requests_total{decision="deny", reason="Error"}': "0x120",
+    'berth_admission_requests_total{decision="warn", reason="Error"}': "0+6x120",
+    "berth_admission_parked_requests": "100x120",
 }  # fmt: skip
 # what is changed of the healthy series, one each, and the alert that comes of it (None: gone)
 SICK = {
@@ -57,6 +71,18 @@ SICK = {
     },
     "BerthAWSThrottled": {"berth_aws_api_throttled_total": "0+10x120"},
     "BerthCredentialsExpiring": {"berth_aws_credentials_expiration": "3600x120"},
+    "BerthWebhookFailing": {"berth_webhook_requests_timed_out_total": "0+1x120"},
+    "BerthWebhookHandshakesFailing": {"berth_webhook_failed_handshakes_total": "0+20x120"},
+    "BerthWebhookCertificateExpiring": {
+        'berth_webhook_certificate_expiration_timestamp_seconds{use="serving"}': "80000x120"
+    },
+    "BerthAdmissionDenied": {
+        'berth_admission_requests_total{decision="deny", reason="Error"}': "0+1x120"
+    },
+    "BerthAdmissionUncertain": {
+        'berth_admission_requests_total{decision="warn", reason="Error"}': "0+100x120"
+    },
+    "BerthAdmissionParked": {"berth_admission_parked_requests": "200x120"},
 }
 
 

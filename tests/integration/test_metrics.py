@@ -24,6 +24,14 @@ PUT = "PutAccountSetting"
 THROTTLED = {"status": 400, "type": "ThrottlingException", "message": "Rate exceeded"}
 DENIED = {"status": 400, "type": "AccessDeniedException"}
 EXPIRES = 4102444800  # 2100-01-01T00:00:00Z
+# with no configuration to keep: nobody calls it
+WEBHOOK = {
+    "enabled": True,
+    "address": "127.0.0.1:0",
+    "drainSeconds": 0,
+    "configuration": "",
+    "certs": {"dnsNames": ["127.0.0.1"]},
+}
 KINDS = {SETTINGS: "registrysettings", TEMPLATE: "repositorycreationtemplate"}
 
 
@@ -72,7 +80,9 @@ def counted(operator: Operator) -> dict[str, int]:
 @pytest.fixture
 def life(kube, emulator, start_operator):
     """Created, drifted, throttled, denied, deleted; objects "kept" and default are left."""
-    operator = start_operator(env={"AWS_CREDENTIAL_EXPIRATION": "2100-01-01T00:00:00Z"})
+    operator = start_operator(
+        config={"webhook": WEBHOOK}, env={"AWS_CREDENTIAL_EXPIRATION": "2100-01-01T00:00:00Z"}
+    )
     kube.create(objects.settings(emulator, accountSettings={"blobMounting": "ENABLED"}))
     names = ("kept", "drifting", "deleted")
     for name in names:
@@ -198,7 +208,7 @@ def test_registries(kube, emulator, life):
 
 def test_age_grows_and_failures_show(kube, emulator, life):
     labels = {"registry": "default", "content": "templates"}
-    with emulator.fault({"operation": "Describe*"}, fail={"status": 400, "type": "Refused"}):
+    with emulator.fault({"operation": "Describe*"}, fail={"status": 400, "type": "OfNoClass"}):
         read_now(kube)
         wait_value(life, 0, "berth_snapshot_last_read_success", **labels)
         before = value(life, "berth_snapshot_age_seconds", **labels)
@@ -208,7 +218,7 @@ def test_age_grows_and_failures_show(kube, emulator, life):
             "the age grows between reads",
         )
         assert value(life, "berth_aws_api_requests_total", outcome="invalid") >= 1
-        assert "Refused" not in life.get("metrics", "/metrics")[1], "a code of AWS is a label"
+        assert "OfNoClass" not in life.get("metrics", "/metrics")[1], "a code of AWS is a label"
     read_now(kube)
     wait_value(life, 1, "berth_snapshot_last_read_success", **labels)
     assert value(life, "berth_snapshot_age_seconds", **labels) < 10 * SLOWNESS

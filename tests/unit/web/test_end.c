@@ -100,6 +100,30 @@ static void test_finish(void **state)
     web_tls_free(tls);
 }
 
+/* Who does not close its side is not waited for: without a handshake, without a request, with half
+ * of one, with its answer. */
+static void test_finish_with_peers_that_stay(void **state)
+{
+    (void)state;
+    struct web_tls *tls = test_tls(&cert);
+    struct test_server *t = test_serve((struct web_options){.tls = tls});
+    struct test_client peers[] = {test_connect(t), test_connect_tls(t, ctx),
+                                  test_connect_tls(t, ctx), test_connect_tls(t, ctx)};
+    assert_true(test_send(&peers[2], STR("POST /call HTTP/1.1\r\nHost: x\r\n")));
+    TEST_WAIT_COUNTS(t, n.connections == (int)ARRAY_SIZE(peers));
+    web_server_drain(t->server);
+    assert_true(test_post(&peers[3], "", STR("abc")));
+    TEST_WAIT_COUNTS(t, n.answered == 1);
+    const int64_t start_ms = test_now_ms();
+    assert_true(web_server_finish(t->server, TEST_WAIT_MS));
+    assert_int_equal(web_server_counts(t->server).connections, 0);
+    assert_true(test_now_ms() - start_ms < 5000); /* libwebsockets would wait for 10 s */
+    for (size_t i = 0; i < ARRAY_SIZE(peers); i++)
+        test_close(&peers[i]);
+    test_stop(t);
+    web_tls_free(tls);
+}
+
 /* What is not answered in time is cut, and said so. */
 static void test_finish_cuts(void **state)
 {
@@ -294,9 +318,13 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_drain),         cmocka_unit_test(test_finish),
-        cmocka_unit_test(test_finish_cuts),   cmocka_unit_test(test_stop_busy),
-        cmocka_unit_test(test_never_started), cmocka_unit_test(test_stalled),
+        cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_finish),
+        cmocka_unit_test(test_finish_with_peers_that_stay),
+        cmocka_unit_test(test_finish_cuts),
+        cmocka_unit_test(test_stop_busy),
+        cmocka_unit_test(test_never_started),
+        cmocka_unit_test(test_stalled),
         cmocka_unit_test(test_unread),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
