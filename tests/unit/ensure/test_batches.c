@@ -339,6 +339,43 @@ static void the_background_does_not_hold_up_who_asks(void **state)
     engine_free(g);
 }
 
+static size_t position(struct engine *g, const char *what)
+{
+    for (size_t i = 0; i < g->ecr.asked; i++)
+        if (strcmp(g->ecr.log[i], what) == 0)
+            return i;
+    fail_msg("%s was not asked", what);
+    return 0;
+}
+
+static void what_somebody_waits_for_comes_first(void **state)
+{
+    (void)state;
+    struct engine *g = engine_new();
+    struct asked first;
+    struct asked gone;
+    struct asked q;
+    g->options.threads = 1;
+    engine_start(g);
+    fake_ecr_upset(&g->ecr, "DescribeRepositories", "slow/", 1, FAKE_HANG);
+    ask(&first, g, "slow/a", WAIT_MS);
+    assert_true(fake_ecr_wait(&g->ecr, 1));
+    ask(&gone, g, "team/background", 50);
+    assert_int_equal(answer_of(&gone), ENSURE_PENDING);
+    ask(&q, g, "team/front", WAIT_MS);
+    fake_ecr_release(&g->ecr);
+    assert_int_equal(answer_of(&q), ENSURE_CREATED);
+    assert_int_equal(answer_of(&first), ENSURE_CREATED);
+    assert_true(engine_has_news(g, "RepositoryCreated team/background"));
+    engine_stop(g);
+    assert_true(position(g, "PutLifecyclePolicy team/front") <
+                position(g, "CreateRepository team/background"));
+    asked_fini(&first);
+    asked_fini(&gone);
+    asked_fini(&q);
+    engine_free(g);
+}
+
 /* The pause between tries grows; who asks does not wait out its longest. */
 static void who_asks_hastens_the_next_try(void **state)
 {
@@ -501,6 +538,7 @@ int main(void)
         cmocka_unit_test(so_many_are_parked_and_no_more),
         cmocka_unit_test(one_registry_does_not_take_all_workers),
         cmocka_unit_test(the_background_does_not_hold_up_who_asks),
+        cmocka_unit_test(what_somebody_waits_for_comes_first),
         cmocka_unit_test(who_asks_hastens_the_next_try),
         cmocka_unit_test(stopping_answers_all),
         cmocka_unit_test(a_storm_makes_each_once),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ECR can do to the webhook while a workload waits, and what must come of it whatever it does."""
+"""What ECR can do to the webhook while a workload waits, and what must come of it in any case."""
 
 import contextlib
 import dataclasses
