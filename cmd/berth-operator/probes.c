@@ -64,6 +64,8 @@ static const char *why_not_ready(struct probes *p, const char **ret_hint)
         *ret_hint = controller_sync_hint(p->controller);
     } else if (p->webhook != NULL) {
         why = webhook_why_not_ready(p->webhook);
+        if (why == NULL && !controller_has_looked(p->controller))
+            why = "the registries have not been read yet";
     }
     pthread_mutex_unlock(&p->mutex);
     return why;

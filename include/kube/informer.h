@@ -39,6 +39,11 @@ struct kube_informer_options {
     /* The object is new, has another resourceVersion, or is gone. namespace is "" where it has
      * none; the strings are valid during the call. */
     void (*on_change)(void *arg, struct str namespace, struct str name, bool is_deleted);
+    /* The watch told of its end; last is its final state, valid during the call. Before on_change.
+     * An object that only lacks in a new list has none: what was done to it before it went is not
+     * known. Not to be relied on with a field_selector other than metadata.name: what stops
+     * matching looks the same. May be NULL. */
+    void (*on_deleted)(void *arg, const struct kube_object *last);
     /* A failure that is being retried, to be logged by the owner; an undecodable object is
      * reported here too, once per version (reason Undecodable). May be NULL. */
     void (*on_error)(void *arg, const struct err *e);

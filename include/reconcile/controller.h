@@ -22,7 +22,7 @@ struct kube_client;
 struct log;
 struct metrics;
 
-enum { CONTROLLER_RETIRE_MS = 1500 };
+enum { CONTROLLER_RETIRE_MS = 1500, CONTROLLER_LOOK_MS = 10000 };
 
 struct controller_options {
     struct kube_client *kube;
@@ -50,19 +50,27 @@ bool controller_start(const struct controller_options *o, struct controller **re
                       struct err *e) BERTH_NODISCARD;
 /* Both kinds have been listed once: what /readyz asks. Any thread. */
 bool controller_is_synced(struct controller *c);
+/* Each registry was read once, well or not, or CONTROLLER_LOOK_MS have passed since the start: what
+ * /readyz waits for where there is a webhook, whose first answers would else be "not read yet". */
+bool controller_has_looked(struct controller *c);
 /* What a person can do about the last failure of a list or watch: constant text without a name of
  * the cluster, for /readyz while it is not synced. NULL: nothing failed, or nothing helps but to
  * wait. Any thread. */
 const char *controller_sync_hint(struct controller *c);
-/* Stops reconciling and gives the Lease back, within CONTROLLER_RETIRE_MS, while registries go on
- * being read and events can be sent: for the webhook, which serves on for a while. A call to AWS
- * that does not end by then is left to end, and the Lease runs out instead. Then
- * controller_stop(). */
+/* Stops reconciling and gives the Lease back while registries go on being read and events can be
+ * sent: for the webhook, which serves on for a while. Within CONTROLLER_RETIRE_MS; a call to AWS
+ * that does not end by then is left to end, and the Lease runs out instead. Where the API server
+ * does not answer the Lease's own call either, that is cut, KUBE_LEASE_STOP_MS and a second later.
+ * Then controller_stop(). */
 void controller_retire(struct controller *c);
 /* An event on a RepositoryCreationTemplate, from admission. Nothing where it is gone. Any thread,
  * before controller_stop(). reason and action: CamelCase words. */
 void controller_template_event(struct controller *c, struct str name, bool is_warning,
                                const char *reason, const char *action, struct str note);
+/* Stops reconciling and the registries, so that calls to AWS are cut within a second, and joins the
+ * workers, while registries still have what they call AWS with: for the ensure engine, which is
+ * stopped between this and controller_stop(). */
+void controller_cut(struct controller *c);
 /* Stops reconciling (calls to AWS are cut within a second), gives the Lease back, joins. A call to
  * an API server that does not answer is waited for: up to 30 s. Returns NULL. */
 struct controller *controller_stop(struct controller *c);

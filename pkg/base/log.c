@@ -51,6 +51,15 @@ bool log_is_on(const struct log *lg, enum log_level level)
     return lg != NULL && level >= lg->least;
 }
 
+/* How much of it stands for itself: nearly all, as a rule. */
+static size_t plain_length(struct str s)
+{
+    size_t n = 0;
+    while (n < s.len && s.ptr[n] >= 0x20 && s.ptr[n] < 0x7f && s.ptr[n] != '"' && s.ptr[n] != '\\')
+        n++;
+    return n;
+}
+
 /* Bytes that are no UTF-8 come out as '?', so that a line is always valid JSON. */
 static void append_string(struct buf *b, struct str s)
 {
@@ -58,6 +67,11 @@ static void append_string(struct buf *b, struct str s)
     bool is_utf8 = str_is_utf8(s);
     buf_append_char(b, '"');
     for (size_t i = 0; i < s.len; i++) {
+        const size_t plain = plain_length(str_from_offset(s, i));
+        buf_append(b, str_n(s.ptr + i, plain));
+        i += plain;
+        if (i == s.len)
+            break;
         unsigned char c = (unsigned char)s.ptr[i];
         if (c == '"' || c == '\\')
             buf_printf(b, "\\%c", c);

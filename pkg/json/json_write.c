@@ -225,8 +225,9 @@ void json_escape(struct buf *out, struct str s)
     size_t at = 0;
     while (at < s.len) {
         const unsigned char c = (unsigned char)s.ptr[at];
-        const size_t n = sequence_length(str_from_offset(s, at));
-        if (n > 0 && c >= 0x20 && c != '"' && c != '\\') {
+        const bool is_plain = c >= 0x20 && c != '"' && c != '\\';
+        const size_t n = c < 0x80 ? 1 : sequence_length(str_from_offset(s, at));
+        if (n > 0 && is_plain) {
             at += n;
             continue;
         }

@@ -96,6 +96,8 @@ void kube_informer_remove(struct kube_informer *i, const struct kube_object *o)
     if (!kube_store_remove(i->store, kube_object_namespace(o), kube_object_name(o)))
         return;
     count_objects(i);
+    if (i->o.on_deleted)
+        i->o.on_deleted(i->o.arg, o);
     announce(i, o, true);
 }
 

@@ -281,6 +281,8 @@ static void run_pass(struct controller *c, struct str key)
     };
     int64_t start_ms = clock_mono_ms(c->o.clock);
     measure_pass_began(&p);
+    if (!is_settings)
+        gone_serve(&p);
     if (pass_begin(&p)) {
         if (is_settings)
             reconcile_settings(&p);
@@ -333,6 +335,7 @@ static struct kube_informer *informer(struct controller *c, const struct kube_re
         .clock = c->o.clock,
         .metrics = c->o.metrics,
         .on_change = on_change,
+        .on_deleted = resource == &reconcile_templates_resource ? gone_note : NULL,
         .on_error = informer_failed,
         .arg = c,
     };
@@ -347,10 +350,12 @@ bool controller_start(const struct controller_options *o, struct controller **re
     (void)pthread_mutex_init(&c->mutex, NULL);
     thread_cond_init(&c->all_idle);
     c->working = o->workers;
+    c->started_mono_ms = clock_mono_ms(o->clock);
     stopper_init(&c->stopper);
     c->queue = workqueue_new();
     c->runtimes = map_new();
     c->memories = map_new();
+    c->gone = map_new();
     c->claims = claims_new();
     c->measures = measures_new(c);
     struct kube_recorder_options recorder = {
@@ -387,6 +392,21 @@ bool controller_start(const struct controller_options *o, struct controller **re
 bool controller_is_synced(struct controller *c)
 {
     return kube_informer_has_synced(c->settings) && kube_informer_has_synced(c->templates);
+}
+
+bool controller_has_looked(struct controller *c)
+{
+    if (clock_mono_ms(c->o.clock) - c->started_mono_ms > CONTROLLER_LOOK_MS)
+        return true;
+    const size_t settings = kube_informer_count(c->settings);
+    (void)pthread_mutex_lock(&c->mutex);
+    bool has_looked = map_count(c->runtimes) >= settings;
+    for (struct map_entry *it = map_first(c->runtimes); it != NULL; it = map_next(it)) {
+        const struct runtime *rt = map_value(it);
+        has_looked = has_looked && (rt->registry == NULL || rt->seen_sequence > 0);
+    }
+    (void)pthread_mutex_unlock(&c->mutex);
+    return has_looked;
 }
 
 const char *controller_sync_hint(struct controller *c)
@@ -463,16 +483,20 @@ void controller_template_event(struct controller *c, struct str name, bool is_wa
                    action, note);
 }
 
+void controller_cut(struct controller *c)
+{
+    stopper_stop(&c->stopper);
+    workqueue_shut_down(c->queue);
+    stop_registries(c);
+    for (int i = 0; i < c->o.workers; i++)
+        thread_join(&c->workers[i]);
+}
+
 struct controller *controller_stop(struct controller *c)
 {
     if (c == NULL)
         return NULL;
-    stopper_stop(&c->stopper);
-    workqueue_shut_down(c->queue);
-    /* cuts calls to AWS */
-    stop_registries(c);
-    for (int i = 0; i < c->o.workers; i++)
-        thread_join(&c->workers[i]);
+    controller_cut(c);
     /* what leadership protects has ended: the next one may take over at once */
     if (c->lease != NULL)
         kube_lease_release(c->lease);
@@ -483,6 +507,7 @@ struct controller *controller_stop(struct controller *c)
     kube_lease_free(c->lease);
     map_free(c->runtimes, runtime_free);
     map_free(c->memories, memory_free);
+    map_free(c->gone, gone_free);
     claims_free(c->claims);
     workqueue_free(c->queue);
     measures_free(c->measures);

@@ -21,6 +21,14 @@ void memory_free(void *memory)
     mem_free(m);
 }
 
+struct memory *memory_new(struct str uid)
+{
+    struct memory *m = mem_alloc(sizeof *m);
+    m->uid = mem_dup(uid.ptr, uid.len);
+    m->refused_generation = -1;
+    return m;
+}
+
 static void memory_forget(struct controller *c, struct str key)
 {
     (void)pthread_mutex_lock(&c->mutex);
@@ -39,9 +47,7 @@ static struct memory *memory_of(struct controller *c, struct str key, struct str
         return m;
     /* new, or another object under the old name */
     memory_forget(c, key);
-    m = mem_alloc(sizeof *m);
-    m->uid = mem_dup(uid.ptr, uid.len);
-    m->refused_generation = -1;
+    m = memory_new(uid);
     (void)pthread_mutex_lock(&c->mutex);
     (void)map_put(c->memories, key, m);
     (void)pthread_mutex_unlock(&c->mutex);
@@ -97,6 +103,24 @@ struct kube_object *reconcile_newest_template(struct controller *c, struct str n
     return newest(c, arena_printf(&a, "template/%.*s", STR_ARG(name)), o);
 }
 
+/* What every pass has, once its object is known. */
+static void begin(struct pass *p)
+{
+    p->generation = kube_object_generation(p->object);
+    p->now_ms = clock_unix_ms(p->c->o.clock);
+    uint8_t random[(RECONCILE_ID_MAX - 1) / 2];
+    crypto_random(random, sizeof random);
+    crypto_hex(random, sizeof random, p->id);
+}
+
+void pass_begin_gone(struct pass *p, struct kube_object *o, struct memory *m)
+{
+    p->is_gone = true;
+    p->object = o;
+    p->memory = m;
+    begin(p);
+}
+
 bool pass_begin(struct pass *p)
 {
     struct kube_informer *informer =
@@ -108,11 +132,7 @@ bool pass_begin(struct pass *p)
     }
     p->memory = memory_of(p->c, p->key, kube_object_uid(p->object));
     p->object = newest(p->c, p->key, p->object);
-    p->generation = kube_object_generation(p->object);
-    p->now_ms = clock_unix_ms(p->c->o.clock);
-    uint8_t random[(RECONCILE_ID_MAX - 1) / 2];
-    crypto_random(random, sizeof random);
-    crypto_hex(random, sizeof random, p->id);
+    begin(p);
     return true;
 }
 
@@ -181,6 +201,10 @@ static bool settled(struct pass *p, enum kube_result result, struct kube_object 
 
 bool pass_set_finalizer(struct pass *p, bool is_present)
 {
+    if (p->is_gone) { /* where the finalizer would go, all is done that it was there for */
+        p->is_settled |= !is_present;
+        return true;
+    }
     if (kube_object_has_finalizer(p->object, API_FINALIZER) == is_present)
         return true;
     if (!reconcile_leads(p->c))
@@ -195,7 +219,7 @@ bool pass_set_finalizer(struct pass *p, bool is_present)
 bool pass_apply_status(struct pass *p, struct str status, struct str before)
 {
     p->is_status_written = false;
-    if (str_eq(status, before))
+    if (p->is_gone || str_eq(status, before))
         return true;
     if (!reconcile_leads(p->c))
         return false;

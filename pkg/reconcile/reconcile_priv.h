@@ -39,7 +39,8 @@ enum {
     CREATED_BEFORE_TOLERANCE_MS = 300000, /* clocks of AWS and ours */
     REQUESTED_AT_MAX = 1024,              /* of the annotation; the status takes no more */
     REGISTRY_HELD_MS = 100,               /* until the registry's finalizer is seen */
-    OWNER_AT_WORK_MS = 100                /* until the one that hands over is done */
+    OWNER_AT_WORK_MS = 100,               /* until the one that hands over is done */
+    GONE_KEPT_MS = 600000 /* what went past its finalizer: given up after that, and told */
 };
 
 #define FIELD_MANAGER_STATUS "berth-operator-status"
@@ -150,8 +151,10 @@ struct controller {
     pthread_mutex_t mutex;
     pthread_cond_t all_idle; /* working is 0 */
     int working;             /* workers that have not ended */
+    int64_t started_mono_ms;
     struct map *runtimes;    /* registry name -> struct runtime */
     struct map *memories;    /* key -> struct memory */
+    struct map *gone;        /* key -> struct gone, see gone.c */
     struct claims *claims;
     struct measures *measures;
 };
@@ -171,7 +174,9 @@ struct pass {
     const struct kube_resource *resource;
     int64_t now_ms; /* unix, when the pass began; calls to AWS may have lasted since */
     int64_t generation;
+    bool is_gone; /* the object is not there any more (gone.c): nothing is written to it */
     /* what to do with the key afterwards */
+    bool is_settled;        /* is_gone: and there is nothing more to do */
     bool is_failed;         /* kube failed: queue's backoff */
     int64_t again_ms;       /* > 0: come back then */
     bool is_status_written; /* by the last pass_apply_status(), whatever it returned */
@@ -224,6 +229,9 @@ bool pass_begin(struct pass *p);
 void pass_end(struct pass *p);
 /* The time at this moment, unix: what a condition's transition is dated with. */
 int64_t pass_now_ms(const struct pass *p);
+/* The same with an object that is gone (a reference, taken over) and a memory of its own. */
+void pass_begin_gone(struct pass *p, struct kube_object *o, struct memory *m);
+struct memory *memory_new(struct str uid);
 void memory_free(void *memory);
 void runtime_free(void *p);
 /* The newest state of any template, a reference; NULL where it is gone. */
@@ -321,6 +329,7 @@ enum template_action {
 enum template_deletion { DELETION_ABSENT, DELETION_DELETE, DELETION_RETAIN };
 struct template_facts {
     bool is_deleting;
+    bool is_gone; /* and deleted already, past its finalizer: there is nobody to hand over */
     bool is_read_only;
     enum gate gate;
     bool has_read; /* the registry was read at least once */
@@ -350,9 +359,22 @@ struct claimant {
 };
 size_t claimants_winner(const struct claimant *claimants, size_t count);
 
+/* --- gone.c -------------------------------------------------------------------------------------
+ */
+/* kube_informer_options.on_deleted of templates; arg is the controller. On the informer's thread.
+ */
+void gone_note(void *arg, const struct kube_object *last);
+/* On the worker that has p's key, before its pass: deals with what went under that name. */
+void gone_serve(struct pass *p);
+void gone_free(void *gone);
+/* Pure: did the API server delete it past our finalizer, and does that leave something in ECR? */
+bool gone_is_unserved(const struct kube_object *last);
+
 /* --- template.c, settings.c --------------------------------------------------------------------
  */
 void reconcile_template(struct pass *p);
+/* The object went past its finalizer: what its deletion would have done. */
+void reconcile_template_gone(struct pass *p);
 void reconcile_settings(struct pass *p);
 /* The settings object is gone. */
 void reconcile_settings_gone(struct controller *c, struct str name);

@@ -72,8 +72,8 @@ static void find_rivals(struct template_pass *t, struct rivals *r)
     r->claimants[0] = claimant_of(p->object);
     r->count = 1;
     for (size_t i = 0; i < count; i++) {
-        if (str_eq(names[i], p->name))
-            continue;
+        if (str_eq(names[i], p->name) && !p->is_gone)
+            continue; /* of one that is gone, that is another object under its name */
         struct kube_object *o = reconcile_newest_template(p->c, names[i]);
         if (o == NULL)
             continue;
@@ -109,6 +109,11 @@ static void gather_claims(struct template_pass *t)
 {
     struct rivals r BERTH_CLEANUP(rivals_fini) = {0};
     find_rivals(t, &r);
+    if (t->p->is_gone) { /* one that is being deleted, and owns it, sees to it itself */
+        for (size_t i = 1; i < r.count; i++)
+            t->facts.has_heir |= !r.claimants[i].is_deleting || r.claimants[i].has_ownership;
+        return;
+    }
     if (r.count == 1)
         return;
     size_t winner = claimants_winner(r.claimants, r.count);
@@ -180,7 +185,8 @@ static void gather(struct template_pass *t)
 {
     struct template_facts *f = &t->facts;
     *f = (struct template_facts){
-        .is_deleting = kube_object_is_deleting(t->p->object),
+        .is_deleting = t->p->is_gone || kube_object_is_deleting(t->p->object),
+        .is_gone = t->p->is_gone,
         .is_read_only = pass_is_read_only(t->p) || t->access.is_read_only,
         .gate = t->access.gate,
         .adoption = api_template_adoption(&t->spec),
@@ -364,8 +370,40 @@ void reconcile_template(struct pass *p)
     /* an action may make the next one possible: adopt, then update */
     for (int step = 0; step < 4; step++) {
         gather(&t);
-        if (!template_act(&t, template_decide(&t.facts)))
+        if (!template_look(&t) || !template_act(&t, template_decide(&t.facts)))
             return;
     }
     pass_come_again(p, AWS_RETRY_MIN_MS);
+}
+
+/* Nothing can be done for it any more. */
+static void leave_behind(struct template_pass *t, const char *why)
+{
+    t->p->is_settled = t->p->is_terminal = true;
+    log_warn(t->p->c->o.log, "what an object left in ECR stays there", KV("object", t->p->key),
+             KV("prefix", t->prefix), KV_CSTR("reason", why), KV_CSTR("reconcileID", t->p->id));
+}
+
+void reconcile_template_gone(struct pass *p)
+{
+    struct template_pass t BERTH_CLEANUP(template_pass_fini) = {.p = p};
+    const char *why = NULL;
+    if (!begin(&t))
+        why = "Undecodable";
+    else if (pass_is_paused(p))
+        why = "Paused"; /* and nobody can change that any more */
+    else if (t.access.gate == GATE_MISSING)
+        why = API_REASON_REGISTRY_NOT_FOUND;
+    if (why != NULL)
+        leave_behind(&t, why);
+    if (why != NULL || t.access.is_paused)
+        return;
+    for (int step = 0; step < 4; step++) {
+        gather(&t);
+        if (!template_look(&t))
+            return;
+        enum template_action action = template_decide(&t.facts);
+        if (action == TEMPLATE_WAIT || !template_act(&t, action))
+            return;
+    }
 }

@@ -42,8 +42,8 @@ static enum template_action decide_deleting(const struct template_facts *f)
 {
     if (f->has_lost_claim || f->is_read_only || !f->has_ownership || !wants_delete(f))
         return TEMPLATE_RELEASE;
-    if (f->has_heir)
-        return TEMPLATE_HAND_OVER;
+    if (f->has_heir) /* of one that is gone nothing can be taken over: its heir asks adoption */
+        return f->is_gone ? TEMPLATE_RELEASE : TEMPLATE_HAND_OVER;
     if (f->gate != GATE_OPEN)
         return TEMPLATE_WAIT;
     return is_owned(f) ? TEMPLATE_DELETE : TEMPLATE_RELEASE;

@@ -73,3 +73,6 @@ bool template_release(struct template_pass *t);
 bool template_create(struct template_pass *t);
 bool template_update(struct template_pass *t);
 bool template_delete(struct template_pass *t);
+/* Before a deletion is decided: where the outcome of Create is not known and the snapshot lacks the
+ * template, AWS is asked for it. False: come again. */
+bool template_look(struct template_pass *t);

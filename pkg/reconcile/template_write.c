@@ -273,3 +273,21 @@ bool template_delete(struct template_pass *t)
     (void)pass_set_finalizer(p, false);
     return false;
 }
+
+bool template_look(struct template_pass *t)
+{
+    const struct template_facts *f = &t->facts;
+    bool is_pending = template_wants_finalizer(f) && f->owned_created_at == 0;
+    if (!f->is_deleting || !is_pending || f->is_in_aws || f->has_lost_claim || f->has_heir ||
+        f->gate != GATE_OPEN)
+        return true;
+    if (pass_must_wait(t->p) || !reconcile_leads(t->p->c))
+        return false;
+    struct err e = ERR_INIT;
+    struct aws_scope scope = pass_scope(t->p);
+    struct registry_template live BERTH_CLEANUP(registry_template_fini) = {0};
+    if (registry_template_read(t->access.registry, t->prefix, &scope, &live, &e) == REGISTRY_FAILED)
+        return fail(t, "DescribeRepositoryCreationTemplates", &e, false);
+    template_gather_aws(t);
+    return true;
+}

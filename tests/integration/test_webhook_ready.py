@@ -99,3 +99,13 @@ def test_aws_flips_nothing(kube, emulator, start_operator):
     assert (answer.status, answer.action) == (200, "Warn"), answer
     holds_for(operator.is_ready, 2, "it stays ready")
     emulator.process.signal(signal.SIGCONT)
+
+
+def test_ready_once_the_registries_were_read(kube, emulator, start_operator):
+    """Its first answers would else be that nothing is known yet."""
+    kube.create(objects.settings(emulator))
+    with emulator.fault({"operation": "DescribeRepositories"}, delayMs={"before": 4000}):
+        operator = serving(start_operator)
+        webhook.install(kube, operator, "--host", emulator.registry)
+        wait_says(operator, (503, "not ready: the registries have not been read yet\n"))
+    wait_says(operator, (200, "ok"))

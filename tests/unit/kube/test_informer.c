@@ -34,7 +34,8 @@ static const struct kube_resource THINGS = {"test.dev", "v1", "things", "Thing",
     "for "                                                                                         \
     "watch unless the WatchList feature gate is enabled\",\"code\":422}"
 
-/* What an informer did: "+name" for a change, "-name" for a deletion, "!reason" for an error. */
+/* What an informer did: "+name" for a change, "-name" for a deletion, "!reason" for an error,
+ * "~name@version" for a last state. */
 struct seen {
     struct buf text;
     struct kube_informer *informer;
@@ -49,6 +50,13 @@ static void on_change(void *arg, struct str namespace, struct str name, bool is_
     if ((o == NULL) != is_deleted)
         buf_append(&s->text, STR("(store disagrees) "));
     kube_object_unref(o);
+}
+
+static void on_deleted(void *arg, const struct kube_object *last)
+{
+    struct seen *s = arg;
+    buf_printf(&s->text, "~%s@%s ", kube_object_name(last).ptr,
+               kube_object_resource_version(last).ptr);
 }
 
 static void on_error(void *arg, const struct err *e)
@@ -74,6 +82,7 @@ static void play(const struct fake_line *script, size_t count, size_t split, con
     struct kube_informer_options io = {.client = client,
                                        .resource = &THINGS,
                                        .on_change = on_change,
+                                       .on_deleted = on_deleted,
                                        .on_error = on_error,
                                        .arg = &seen,
                                        .backoff_min_ms = 1};
@@ -105,7 +114,7 @@ static void play(const struct fake_line *script, size_t count, size_t split, con
 static void lists_by_stream_and_resumes(void **state)
 {
     (void)state;
-    PLAY("+a +b +a -b !ConnectionLost +c ", "resourceVersion=30", 2,
+    PLAY("+a +b +a ~b@7 -b !ConnectionLost +c ", "resourceVersion=30", 2,
          {"GET", "/things?watch=true&allowWatchBookmarks=true&timeoutSeconds=", 200,
           EVENT("ADDED", "a", "1") EVENT("ADDED", "b", "2") BOOKMARK("2") END_MARK("5")
               EVENT("MODIFIED", "a", "6") EVENT("DELETED", "b", "7"),

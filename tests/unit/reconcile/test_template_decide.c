@@ -17,6 +17,7 @@ enum { SINCE = 1000000, OURS = 1000500, THEIRS = 2000000 };
 #define OPEN      .gate = GATE_OPEN, .has_read = true
 #define OWNED     .has_ownership = true, .owned_since = SINCE, .owned_created_at = OURS
 #define PENDING   .has_ownership = true, .owned_since = SINCE
+#define GONE      .is_deleting = true, .is_gone = true
 #define IN_AWS(t) .is_in_aws = true, .aws_created_at = (t)
 
 static const struct {
@@ -118,6 +119,26 @@ static const struct {
     {"deleted between Create and its date",
      {.is_deleting = true, OPEN, PENDING, IN_AWS(OURS)},
      TEMPLATE_DELETE},
+    {"past its finalizer", {GONE, OPEN, OWNED, IN_AWS(OURS)}, TEMPLATE_DELETE},
+    {"past its finalizer, between Create and its date",
+     {GONE, OPEN, PENDING, IN_AWS(OURS)},
+     TEMPLATE_DELETE},
+    {"past its finalizer, somebody claims the prefix",
+     {GONE, OPEN, OWNED, IN_AWS(OURS), .has_heir = true},
+     TEMPLATE_RELEASE},
+    {"past its finalizer, Retain",
+     {GONE, OPEN, OWNED, IN_AWS(OURS), .deletion = DELETION_RETAIN},
+     TEMPLATE_RELEASE},
+    {"past its finalizer, adopted",
+     {GONE, OPEN, OWNED, IN_AWS(OURS), .is_adopted = true},
+     TEMPLATE_RELEASE},
+    {"past its finalizer, read-only",
+     {GONE, OPEN, OWNED, IN_AWS(OURS), .is_read_only = true},
+     TEMPLATE_RELEASE},
+    {"past its finalizer, another's in AWS", {GONE, OPEN, OWNED, IN_AWS(THEIRS)}, TEMPLATE_RELEASE},
+    {"past its finalizer, registry paused",
+     {GONE, .gate = GATE_NOT_READY, OWNED, IN_AWS(OURS)},
+     TEMPLATE_WAIT},
 };
 
 static void test_named_cases(void **state)
@@ -170,6 +191,8 @@ static void check_invariants(const struct template_facts *f)
     /* an object that owns nothing, or may delete nothing, never hangs in deletion */
     if (f->is_deleting && (!f->has_ownership || f->deletion == DELETION_RETAIN || f->is_read_only))
         assert_int_equal(a, TEMPLATE_RELEASE);
+    if (f->is_gone)
+        assert_int_not_equal(a, TEMPLATE_HAND_OVER);
     if (!f->is_deleting)
         assert_true(a != TEMPLATE_DELETE && a != TEMPLATE_RELEASE && a != TEMPLATE_HAND_OVER);
 }
@@ -180,10 +203,11 @@ static void test_invariants_over_all_facts(void **state)
     static const int64_t owned[] = {0, OURS};
     static const int64_t aws[] = {OURS, THEIRS, SINCE - 3600000, SINCE - 60000};
     unsigned checked = 0;
-    for (unsigned bits = 0; bits < 1 << 10; bits++) {
+    for (unsigned bits = 0; bits < 1 << 11; bits++) {
         for (unsigned rest = 0; rest < 5 * 3 * 3 * 2 * 4; rest++) {
             struct template_facts f = {
                 .is_deleting = bits & 1,
+                .is_gone = (bits & 1025) == 1025, /* never without is_deleting */
                 .is_read_only = bits & 2,
                 .has_read = bits & 4,
                 .has_lost_claim = bits & 8,
@@ -204,7 +228,7 @@ static void test_invariants_over_all_facts(void **state)
             checked++;
         }
     }
-    assert_int_equal(checked, 1024 * 360);
+    assert_int_equal(checked, 2048 * 360);
 }
 
 static void test_finalizer_only_where_deletion_would_call_aws(void **state)
