@@ -5,7 +5,7 @@ created, while AWS throttles. Nothing is left in AWS, and nothing hangs."""
 import collections
 
 from berth_test import objects
-from berth_test.kube import FINALIZER, SETTINGS, TEMPLATE
+from berth_test.kube import SETTINGS, TEMPLATE
 from berth_test.many import create_all, delete_collection, wait_all_ready, wait_none_left
 from berth_test.wait import wait_for
 
@@ -27,22 +27,10 @@ def test_with_their_registry(kube, emulator, operator):
     assert len([r for r in emulator.operator_writes() if r.operation == DELETE]) == 150
 
 
-def deleted_past_their_finalizer(control_plane) -> set[str]:
-    """Names of objects that the API server deleted though they had our finalizer: it had read them
-    before that was added (docs/architecture.md). Nobody gets to see that they are being deleted."""
-    control_plane.recorder.catch_up()
-    ends = [t.versions[-1] for t in control_plane.recorder.timelines(TEMPLATE)]
-    return {
-        v.meta["name"]
-        for v in ends
-        if v.type == "DELETED"
-        and FINALIZER in v.meta.get("finalizers", [])
-        and "deletionTimestamp" not in v.meta
-    }
-
-
-def test_while_they_are_still_being_created(kube, control_plane, emulator, operator):
-    """Half of them have a Create under way, or none: nothing is left, whatever the moment."""
+def test_while_they_are_still_being_created(kube, emulator, operator):
+    """Half of them have a Create under way, or none: nothing is left, whatever the moment. Some may
+    go past the finalizer that they get at that moment (docs/architecture.md): theirs goes a moment
+    later, and no object is there to wait for."""
     kube.create(objects.settings(emulator, requestsPerSecond=60))
     kube.wait_ready(SETTINGS, "default")
     create_all(kube, "young-", 150)
@@ -50,8 +38,8 @@ def test_while_they_are_still_being_created(kube, control_plane, emulator, opera
     delete_collection(kube)
     kube.merge(SETTINGS, "default", {"spec": {"requestsPerSecond": 1000}})
     wait_none_left(kube)
-    operator.stop()  # or it would see the recorder's own objects
-    assert set(emulator.templates()) <= deleted_past_their_finalizer(control_plane)
+    wait_for(lambda: emulator.templates() == {}, 10, "nothing is left in ECR")
+    operator.stop()
     creates = [r.body["prefix"] for r in emulator.operator_writes() if r.operation == CREATE]
     assert len(creates) == len(set(creates)) < 150
 
