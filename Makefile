@@ -33,11 +33,12 @@ test: setup-test build ## unit, contract and integration tests; ARGS go to ctest
 check: deps-ci setup-test ## sanitizers, torture, fuzzers, tidy, coverage, mutants; ARGS=tidy one
 	@JOBS=$(JOBS) TEST_JOBS=$(TEST_JOBS) scripts/check.sh $(ARGS)
 
-bench: deps-ci setup build ## time, CPU, memory and calls against their goals; ARGS=--quick, ARGS=start one
+bench: deps-ci setup build ## time, CPU, memory, calls against goals; ARGS=--quick, ARGS=start one
 	@scripts/bench.sh $(ARGS)
 
 soak: setup build ## random edits, faults and restarts; DURATION=600 seconds, SEED=n as before
 	@scripts/soak.sh --duration $(DURATION) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	@scripts/soak.sh --webhook --duration $$(($(DURATION) / 2))
 
 generate: build ## manifests and docs/reference/api.md from the tables
 	@$(BUILD)/bin/berth-crdgen crds > manifests/crds.yaml

@@ -41,6 +41,8 @@ clang-format command:clang-format
 clang-tidy command:run-clang-tidy
 llvm command:llvm-symbolizer
 gcovr command:gcovr
+wrk command:wrk
+nginx-light command:nginx
 "
 
 mode=install

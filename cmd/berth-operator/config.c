@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/file.h"
+#include "names.h"
 #include "yaml/yaml.h"
 
 #include <string.h>
@@ -104,19 +105,6 @@ static bool read_controller(const struct yaml *root, struct config *c, struct er
     return true;
 }
 
-/* RFC 1123: what the API server takes as the name of a namespace. */
-static bool is_namespace(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        bool is_letter =
-            (s.ptr[i] >= 'a' && s.ptr[i] <= 'z') || (s.ptr[i] >= '0' && s.ptr[i] <= '9');
-        bool is_inside = i != 0 && i + 1 != s.len;
-        if (!is_letter && !(s.ptr[i] == '-' && is_inside))
-            return false;
-    }
-    return s.len != 0 && s.len <= CONFIG_NAMESPACE_MAX;
-}
-
 static bool read_elections(const struct yaml *root, struct config *c, struct err *e)
 {
     static const char *const keys[] = {"enabled", "namespace", NULL};
@@ -132,7 +120,7 @@ static bool read_elections(const struct yaml *root, struct config *c, struct err
         return true;
     if (!yaml_str(namespace, "leaderElection.namespace", &text, e))
         return false;
-    if (!is_namespace(text))
+    if (!name_is_label(text))
         return err_set(e, ERR_INVALID, "InvalidYAML",
                        "line %d, column %d: leaderElection.namespace must be the name of a "
                        "namespace: lower-case letters, digits and inner hyphens, at most %d",

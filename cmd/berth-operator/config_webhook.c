@@ -4,6 +4,7 @@
  */
 #include "config_webhook.h"
 
+#include "names.h"
 #include "yaml/yaml.h"
 
 #include <string.h>
@@ -49,6 +50,16 @@ static bool read_text(const struct yaml *map, const char *key, const char *name,
         return false;
     *ret = arena_copy(a, text);
     return true;
+}
+
+/* And is_good() of it; must says what that takes. */
+static bool read_name(const struct yaml *map, const char *key, const char *name,
+                      bool (*is_good)(struct str), const char *must, struct arena *a,
+                      struct str *ret, struct err *e)
+{
+    const struct yaml *v = yaml_get(map, key);
+    return read_text(map, key, name, a, ret, e) &&
+           (v == NULL || is_good(*ret) || fail(v, name, must, e));
 }
 
 /* words: NULL-ended; *ret is the index of the one that is given. */
@@ -117,6 +128,32 @@ static bool read_texts(const struct yaml *map, const char *key, const char *name
     return true;
 }
 
+static bool check_each(const struct yaml *map, const char *key, const char *name,
+                       bool (*is_good)(struct str), const char *must, struct err *e)
+{
+    const struct yaml *v = yaml_get(map, key);
+    for (const struct yaml *it = yaml_is_null(v) ? NULL : v->first; it != NULL; it = it->next) {
+        struct str text;
+        if (!yaml_str(it, name, &text, e))
+            return false;
+        if (!is_good(text))
+            return fail(it, name, must, e);
+    }
+    return true;
+}
+
+static bool is_given(struct str s)
+{
+    return s.len > 0;
+}
+
+static bool is_absent_or_subdomain(struct str s)
+{
+    return s.len == 0 || name_is_subdomain(s);
+}
+
+#define A_NAME "a name: lower-case letters, digits, inner hyphens and dots"
+
 /* --- webhook ------------------------------------------------------------------------------------
  */
 
@@ -131,10 +168,14 @@ static bool read_certs(const struct yaml *webhook, struct arena *a, struct confi
     if (!yaml_known_keys(certs, "webhook.certs", keys, e) ||
         !read_word(certs, "mode", "webhook.certs.mode", modes,
                    "self-managed, cert-manager or provided", &mode, e) ||
-        !read_text(certs, "secret", "webhook.certs.secret", a, &w->secret, e) ||
-        !read_text(certs, "directory", "webhook.certs.directory", a, &w->directory, e) ||
+        !read_name(certs, "secret", "webhook.certs.secret", name_is_subdomain, A_NAME, a,
+                   &w->secret, e) ||
+        !read_name(certs, "directory", "webhook.certs.directory", is_given, "a directory", a,
+                   &w->directory, e) ||
         !read_texts(certs, "dnsNames", "webhook.certs.dnsNames", CONFIG_DNS_NAMES_MAX, a,
                     &w->dns_names, e) ||
+        !check_each(certs, "dnsNames", "webhook.certs.dnsNames", name_is_host,
+                    "a list of DNS names and addresses", e) ||
         !read_duration(certs, "caLifetime", "webhook.certs.caLifetime", 30 * 1000,
                        (int64_t)3650 * DAY_MS, &w->ca_lifetime_ms, e) ||
         !read_duration(certs, "leafLifetime", "webhook.certs.leafLifetime", 10 * 1000,
@@ -176,7 +217,8 @@ bool config_webhook_read(const struct yaml *root, struct arena *arena, struct co
                      e) ||
         !read_number(webhook, "drainSeconds", "webhook.drainSeconds", 0, CONFIG_DRAIN_MAX_S,
                      &drain_s, e) ||
-        !read_text(webhook, "configuration", "webhook.configuration", arena, &w->configuration, e))
+        !read_name(webhook, "configuration", "webhook.configuration", is_absent_or_subdomain,
+                   A_NAME "; or \"\" for none", arena, &w->configuration, e))
         return false;
     w->workers = (int)workers;
     w->drain_ms = drain_s * 1000;
@@ -195,10 +237,15 @@ static bool read_kind(const struct yaml *v, struct arena *a, struct admission_ki
     int purpose = -1;
     *ret = (struct admission_kind){.group = STR(""), .kind = STR("")};
     if (!yaml_known_keys(v, "admission.kinds", keys, e) ||
-        !read_text(v, "group", "admission.kinds.group", a, &ret->group, e) ||
+        !read_name(v, "group", "admission.kinds.group", is_absent_or_subdomain,
+                   "an API group without its version, such as example.com", a, &ret->group, e) ||
         !read_texts(v, "versions", "admission.kinds.versions", 20, a, &ret->versions, e) ||
-        !read_text(v, "kind", "admission.kinds.kind", a, &ret->kind, e) ||
-        !read_text(v, "resource", "admission.kinds.resource", a, &ret->resource, e) ||
+        !check_each(v, "versions", "admission.kinds.versions", name_is_label,
+                    "a list of versions such as v1beta1; left out for all", e) ||
+        !read_name(v, "kind", "admission.kinds.kind", name_is_kind,
+                   "a kind: letters and digits, such as Workload", a, &ret->kind, e) ||
+        !read_name(v, "resource", "admission.kinds.resource", name_is_label,
+                   "the kind's plural in lower case, such as workloads", a, &ret->resource, e) ||
         !read_texts(v, "images", "admission.kinds.images", ADMISSION_PATHS_MAX, a, &ret->images,
                     e) ||
         !read_word(v, "purpose", "admission.kinds.purpose", purposes, "Pull or Push", &purpose, e))

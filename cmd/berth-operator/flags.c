@@ -11,6 +11,7 @@
 
 static const char usage[] =
     "usage: berth-operator [--config FILE] [--kubeconfig FILE] [--once]\n"
+    "       berth-operator webhook-manifest [--help] ...\n"
     "\n"
     "Keeps Amazon ECR equal to the RegistrySettings and RepositoryCreationTemplate objects of a\n"
     "Kubernetes cluster.\n"
@@ -25,6 +26,7 @@ static const char usage[] =
     "  --version          prints the version and ends\n"
     "  --help             prints this and ends\n"
     "\n"
+    "webhook-manifest prints the ValidatingWebhookConfiguration of the admission webhook.\n"
     "AWS credentials come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.\n"
     "SIGTERM and SIGINT end it in good order, a second one at once.\n";
 

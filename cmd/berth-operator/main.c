@@ -158,6 +158,8 @@ static int run_controller(struct app *a, struct signals *signals, struct err *e)
         .has_condition_metrics = a->config->has_condition_metrics,
         .directory = a->webhook != NULL ? webhook_directory(a->webhook) : NULL,
         .ensure = a->webhook != NULL ? webhook_ensure(a->webhook) : NULL,
+        .is_host_admitted = a->webhook != NULL ? webhook_is_host_admitted : NULL,
+        .host_arg = a->webhook,
         .lease_namespace = own_namespace(a),
         .lease_name = a->config->has_elections ? LEASE_NAME : NULL,
     };

@@ -5,6 +5,7 @@
 #include "webhook.h"
 
 #include "admission/admission.h"
+#include "admission/webhooks.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
@@ -47,7 +48,8 @@ struct webhook {
     struct certs *certs;
     struct web_server *server;
     struct webhook_metrics server_metrics;
-    pthread_mutex_t mutex;         /* held while the controller is told, so that it lives so long */
+    pthread_mutex_t mutex; /* held while the controller is told, so that it lives so long; and the
+                              certificates, while they are set and asked by it */
     struct controller *controller; /* of events */
     struct stopper never;          /* waits are for their whole time */
     int64_t drain_until_mono_ms;
@@ -184,7 +186,36 @@ static bool start_certs(struct webhook *w, struct err *e)
         .leaf_lifetime_ms = c->leaf_lifetime_ms,
         .instance = w->o.instance,
     };
-    return certs_start(&o, &w->certs, e);
+    struct certs *certs = NULL;
+    if (!certs_start(&o, &certs, e))
+        return false;
+    (void)pthread_mutex_lock(&w->mutex);
+    w->certs = certs;
+    (void)pthread_mutex_unlock(&w->mutex);
+    return true;
+}
+
+struct question {
+    struct str host;
+    bool is_asked_about;
+};
+
+static void answer_question(void *arg, const struct json *live)
+{
+    struct question *q = arg;
+    q->is_asked_about = webhooks_ask_about(live, q->host);
+}
+
+bool webhook_is_host_admitted(void *arg, struct str host)
+{
+    struct webhook *w = arg;
+    struct question q = {host, true};
+    /* the controller runs before the certificates do */
+    (void)pthread_mutex_lock(&w->mutex);
+    if (w->certs != NULL)
+        (void)certs_look_at_live(w->certs, answer_question, &q);
+    (void)pthread_mutex_unlock(&w->mutex);
+    return q.is_asked_about;
 }
 
 bool webhook_start(struct webhook *w, struct controller *c, struct err *e)

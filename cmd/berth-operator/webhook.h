@@ -49,6 +49,9 @@ struct ensure *webhook_ensure(struct webhook *w);
 bool webhook_start(struct webhook *w, struct controller *c, struct err *e) BERTH_NODISCARD;
 /* NULL: ready; else why not: a literal. Any thread, after webhook_start(). */
 const char *webhook_why_not_ready(struct webhook *w);
+/* Is the API server told to ask about images of that host? True where that is not known; arg: the
+ * webhook. Any thread. */
+bool webhook_is_host_admitted(void *arg, struct str host);
 /* Stopping begins, and so does the configured time: answers end their connections. One that has no
  * certificate which API servers trust, so that nobody calls it, does not serve on. Returns at once.
  */

@@ -6,8 +6,8 @@
  * paths (images.h), the decision (decide.h). Never does a request fail because of something that
  * is not ours: what cannot be read of other registries' references is no concern.
  *
- * Threads: admission_handle() is the web server's web_call_handler and runs on its workers without
- * blocking; answers are sent from there or from the ensure engine's threads.
+ * Threads: admission_handle() is the web server's web_call_handler and runs on its workers, or on
+ * its loop, without blocking; answers are sent from there or from the ensure engine's threads.
  */
 #pragma once
 

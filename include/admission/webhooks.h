@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct json;
+
 enum { WEBHOOKS_HOSTS_MAX = 100 };
 
 struct webhooks_options {
@@ -32,3 +34,8 @@ struct webhooks_options {
 /* Appends YAML. ERR_INVALID names the host or the kind that cannot be. */
 bool webhooks_generate(const struct webhooks_options *o, struct buf *out,
                        struct err *e) BERTH_NODISCARD;
+
+/* Does the API server ask about images of that host ("host" or "host:port") under this
+ * configuration, as it is in the cluster? True also where somebody wrote conditions of their own,
+ * which are not judged. */
+bool webhooks_ask_about(const struct json *live, struct str host);

@@ -214,18 +214,21 @@ static struct str denial(struct request *r)
     return arena_copy(&r->arena, buf_str(&out));
 }
 
-/* Repositories of ours, in the order of the images, each once; only created ones where asked. */
-static struct str list_repositories(struct request *r, bool only_created)
+static bool is_listed(const struct image *i, bool only_created)
+{
+    return i->facts.kind == IMAGE_OURS && (!only_created || i->facts.outcome == ENSURE_CREATED);
+}
+
+struct str request_repositories(struct request *r, bool only_created)
 {
     struct buf out BERTH_CLEANUP(buf_fini) = BUF_INIT(LIST_MAX);
     for (size_t i = 0; i < r->count; i++) {
         const struct image *image = &r->images[i];
-        if (image->facts.kind != IMAGE_OURS ||
-            (only_created && image->facts.outcome != ENSURE_CREATED))
+        if (!is_listed(image, only_created))
             continue;
         bool is_repeated = false;
         for (size_t n = 0; n < i && !is_repeated; n++)
-            is_repeated = r->images[n].facts.kind == IMAGE_OURS &&
+            is_repeated = is_listed(&r->images[n], only_created) &&
                           str_eq(r->images[n].parts.repository, image->parts.repository);
         if (is_repeated)
             continue;
@@ -275,8 +278,8 @@ void request_answer(struct request *r)
         .uid = r->review.uid,
         .is_allowed = action != API_ACTION_DENY,
         .decision = str_from(action_word(action)),
-        .repositories = list_repositories(r, false),
-        .created = list_repositories(r, true),
+        .repositories = request_repositories(r, false),
+        .created = request_repositories(r, true),
         .source = r->parked_us != 0 ? STR("ecr") : STR("snapshot"),
         .milliseconds = (now_us - r->began_us) / 1000,
     };

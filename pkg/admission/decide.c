@@ -50,11 +50,20 @@ static enum api_action missing_action(const struct image_facts *f)
     return f->purpose == ADMISSION_PULL ? f->choice.missing_image : API_ACTION_ALLOW;
 }
 
+/* Where the repository is missing, so is the image: the stricter of the two holds. */
+static struct image_decision uncovered(const struct image_facts *f)
+{
+    const enum api_action image = missing_action(f);
+    return image > f->choice.uncovered_repository
+               ? answer(image, REASON_IMAGE_MISSING)
+               : answer(f->choice.uncovered_repository, REASON_UNCOVERED);
+}
+
 /* Would it be created, if it turns out to be missing? Else *ret says what is told. */
 static bool can_create(const struct image_facts *f, bool is_dry_run, struct image_decision *ret)
 {
     if (f->cover == COVER_NONE)
-        *ret = answer(f->choice.uncovered_repository, REASON_UNCOVERED);
+        *ret = uncovered(f);
     else if (!may_ensure(f))
         *ret = answer(missing_action(f), REASON_NOT_ENSURED);
     else if (missing_action(f) == API_ACTION_DENY)

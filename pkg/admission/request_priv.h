@@ -70,5 +70,8 @@ void request_answer(struct request *r);
 void admission_begin_metrics(struct admission *a);
 /* Decision and reason that a request which cannot be read counts as. */
 extern const char *const admission_malformed[2];
+/* Repositories of ours, in the order of the images, each name once; only created ones where asked.
+ */
+struct str request_repositories(struct request *r, bool only_created);
 /* What a person is told of one image: one line of at most max bytes (100 or more). */
 struct str image_says(const struct request *r, const struct image *i, size_t max, struct arena *a);

@@ -35,7 +35,8 @@ bool review_decode(const struct json *root, struct review *ret, struct err *e) B
 
 struct wanted;
 /* Cuts the members that nobody looks at out of a review's text, in place; the new length. What is
- * cut is not judged; of other text that is no JSON, what is wrong stays for the parser to refuse. */
+ * cut is not judged; of other text that is no JSON, what is wrong stays for the parser to refuse.
+ */
 size_t review_prune(const struct wanted *wanted, char *text, size_t len);
 
 /* The query's timeout ("timeout=5s", whole seconds as the API server sends it) in ms, or 10 s. */

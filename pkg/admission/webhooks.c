@@ -13,7 +13,13 @@
 
 #include <string.h>
 
-enum { CONFIGURATION_MAX = 256 * 1024, EXPRESSION_MAX = 32 * 1024 };
+enum {
+    /* all hosts, as long as they can be, with each character quoted */
+    EXPRESSION_MAX = WEBHOOKS_HOSTS_MAX * (2 * ECR_HOST_MAX + 16) + 8 * 1024,
+    CONFIGURATION_MAX = 512 * 1024
+};
+
+#define NAMES_AN_IMAGE "names-an-ecr-image"
 
 /* Every host name that ECR has in any partition: account, dkr.ecr or dkr-ecr, FIPS, region. */
 static const char ecr_hosts[] =
@@ -75,19 +81,22 @@ static void append_quoted(struct buf *out, struct str text)
     }
 }
 
+/* Without a port and with that of HTTPS is one host, see ecr_image_host_equal(). */
+static void append_host(struct str host, struct buf *out)
+{
+    if (str_ends_with(host, STR(":443")))
+        host.len -= 4;
+    buf_append_char(out, '|');
+    append_quoted(out, host);
+    if (str_index(host, ':') < 0)
+        buf_append_cstr(out, "(:443)?");
+}
+
 static void append_regex(const struct webhooks_options *o, struct buf *out)
 {
     buf_printf(out, "(?i)^(%s", ecr_hosts);
-    for (size_t i = 0; i < o->host_count; i++) {
-        /* without a port and with that of HTTPS is one host, see ecr_image_host_equal() */
-        struct str host = o->hosts[i];
-        if (str_ends_with(host, STR(":443")))
-            host.len -= 4;
-        buf_append_char(out, '|');
-        append_quoted(out, host);
-        if (str_index(host, ':') < 0)
-            buf_append_cstr(out, "(:443)?");
-    }
+    for (size_t i = 0; i < o->host_count; i++)
+        append_host(o->hosts[i], out);
     buf_append_cstr(out, ")/");
 }
 
@@ -127,7 +136,7 @@ static void put_conditions(const struct webhooks_options *o, const struct entry 
     buf_append_cstr(&text, ".exists(i, i.matches(r'");
     append_regex(o, &text);
     buf_append_cstr(&text, "'))");
-    put_condition(w, "names-an-ecr-image", buf_str(&text));
+    put_condition(w, NAMES_AN_IMAGE, buf_str(&text));
     buf_reset(&text);
     buf_append_cstr(&text, "request.operation == 'CREATE' || ");
     append_images("object", entry->root, &text);
@@ -326,4 +335,39 @@ bool webhooks_generate(const struct webhooks_options *o, struct buf *out, struct
         return false;
     schema_json_to_yaml(json_root(doc), out);
     return buf_ok(out) || err_set(e, ERR_INVALID, "TooLarge", "the configuration is too large");
+}
+
+/* --- what the live one asks about ---------------------------------------------------------------
+ */
+
+/* As a whole alternative: "a:50" is not in "a:5000". */
+static bool has_alternative(struct str expression, struct str alternative)
+{
+    for (size_t at = 0; at + alternative.len < expression.len; at++) {
+        const char next = expression.ptr[at + alternative.len];
+        if ((next == '|' || next == ')') &&
+            str_starts_with(str_from_offset(expression, at), alternative))
+            return true;
+    }
+    return false;
+}
+
+bool webhooks_ask_about(const struct json *live, struct str host)
+{
+    const ptrdiff_t colon = str_rindex(host, ':');
+    struct ecr_host parts;
+    if (ecr_host_parse(colon > 0 ? str_n(host.ptr, (size_t)colon) : host, &parts))
+        return true;
+    struct buf alternative BERTH_CLEANUP(buf_fini) = BUF_INIT(2 * ECR_HOST_MAX + 32);
+    append_host(host, &alternative);
+    const struct json *webhook = json_first(json_get(live, "webhooks"));
+    for (; webhook != NULL; webhook = json_next(webhook)) {
+        const struct json *it = json_first(json_get(webhook, "matchConditions"));
+        for (; it != NULL; it = json_next(it))
+            if (str_eq_cstr(json_str_or_null(json_get(it, "name")), NAMES_AN_IMAGE) &&
+                !has_alternative(json_str_or_null(json_get(it, "expression")),
+                                 buf_str(&alternative)))
+                return false;
+    }
+    return true;
 }

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """make bench: what the operator needs for a thousand templates that are new, for those that are as
-declared, for nothing at all, and how soon it starts and mends. Prints a table with the goal, the
-median of the runs, least and greatest, and writes the same as JSON with every run.
+declared, for nothing at all, how soon it starts and mends, and what the webhook costs. Prints a
+table with the goal, the median of the runs, least and greatest, and writes the same as JSON with
+every run.
 
     bench.py [MEASURE...] [--runs N] [--quick] [--json FILE]
 
@@ -78,15 +79,27 @@ GOALS: dict[str, dict[str, Goal]] = {
     },
     "start": {"first mend sent, ms": most(100)},
     "drift": {"p95, s": most(measures.DRIFT_INTERVAL_S + 1)},
+    "webhook": {
+        "of nginx's requests/s, %": least(35),
+        "of the constant's requests/s, %": least(80),
+        "p99, times nginx's": most(5),
+        "1 MB, p50, ms": most(15),
+        "64 connections, RSS, MiB": most(32 * MB),
+        "Pod, p50 above the constant's, ms": most(0.3),
+        "first contact, p50, ms": most(250),
+    },
 }
 MEASURES: dict[str, Callable[[measures.Sizes], measures.Figures]] = {
     name: getattr(measures, name) for name in GOALS
 }
 
 FULL = measures.Sizes(
-    templates=1000, repositories=10_000, many_repositories=100_000, steady_s=120
+    templates=1000, repositories=10_000, many_repositories=100_000, steady_s=120, pods=500,
+    load_s=2,
 )
-QUICK = measures.Sizes(templates=200, repositories=1000, many_repositories=5000, steady_s=20)
+QUICK = measures.Sizes(
+    templates=200, repositories=1000, many_repositories=5000, steady_s=20, pods=100, load_s=1
+)
 FULL_RUNS, QUICK_RUNS = 5, 1
 
 

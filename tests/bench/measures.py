@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 
 import bare
+import webhook as admission
 from berth_test import objects, scale
 from berth_test.control_plane import ControlPlane
 from berth_test.emulator import Emulator
@@ -33,6 +34,8 @@ class Sizes:
     repositories: int
     many_repositories: int
     steady_s: float
+    pods: int
+    load_s: float
 
 
 class World:
@@ -272,3 +275,7 @@ def drift(sizes: Sizes) -> Figures:
         "p95, s": waits[int(0.95 * (len(waits) - 1))],
         "longest, s": waits[-1],
     }
+
+
+def webhook(sizes: Sizes) -> Figures:
+    return admission.measure(sizes.pods, sizes.load_s)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The webhook's server with nothing behind it: HTTPS on a port of the kernel's choice, and each
- * POST to /validate is answered with the same bytes by a worker. webhook_constant.sh measures it.
+ * POST to /validate is answered with the same bytes by a worker, but for the uid, which an API
+ * server wants to have back. webhook_constant.sh and webhook.py measure it.
  *
  *     webhook_constant <cert.pem> <key.pem> <workers> <inline bytes>
  *
@@ -14,19 +15,35 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-enum { PEM_MAX = 64 * 1024, FINISH_MS = 1000, CONNECTIONS = 256 };
+enum { PEM_MAX = 64 * 1024, FINISH_MS = 1000, CONNECTIONS = 256, HEAD = 256 };
 
 static struct web_server *server;
+
+/* The first one, where an API server has it. */
+static struct str uid_of(struct str review)
+{
+    const struct str before = STR("\"uid\":\"");
+    const char *at =
+        memmem(review.ptr, review.len < HEAD ? review.len : HEAD, before.ptr, before.len);
+    struct str uid = STR_NULL;
+    struct str rest;
+    if (at != NULL)
+        (void)str_cut(str_from_offset(review, (size_t)(at - review.ptr) + before.len), '"', &uid,
+                      &rest);
+    return str_is_null(uid) ? STR("705ab4f5-6393-11e8-b7cc-42010a800002") : uid;
+}
 
 static void answer(void *arg, struct web_call *call)
 {
     (void)arg;
     struct buf body = BUF_INIT(1024);
     buf_append(&body, STR("{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\","
-                          "\"response\":{\"uid\":\"705ab4f5-6393-11e8-b7cc-42010a800002\","
-                          "\"allowed\":true}}"));
+                          "\"response\":{\"uid\":\""));
+    buf_append(&body, uid_of(buf_str(&call->body)));
+    buf_append(&body, STR("\",\"allowed\":true}}"));
     web_server_answer(server, call->id, 200, "application/json", &body);
 }
 

@@ -166,6 +166,27 @@ static void cuts_both(void **state)
     assert_true(none.len > ADMISSION_WARNING_MAX - 8);
 }
 
+/* Two registries may have repositories of one name, and only one of them was created. */
+static void lists_repositories(void **state)
+{
+    (void)state;
+    struct image images[] = {
+        image_of(REASON_EXISTS, STR("a"), STR("")),  image_of(REASON_FOREIGN, STR("f"), STR("")),
+        image_of(REASON_CREATED, STR("a"), STR("")), image_of(REASON_CREATED, STR("b"), STR("")),
+        image_of(REASON_CREATED, STR("b"), STR("")),
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(images); i++) {
+        images[i].facts.kind = i == 1 ? IMAGE_FOREIGN : IMAGE_OURS;
+        images[i].facts.outcome = i >= 2 ? ENSURE_CREATED : ENSURE_PRESENT;
+    }
+    struct request r = {.images = images, .count = ARRAY_SIZE(images)};
+    assert_true(str_eq_cstr(request_repositories(&r, false), "a,b"));
+    assert_true(str_eq_cstr(request_repositories(&r, true), "a,b"));
+    images[2].facts.outcome = ENSURE_PENDING;
+    assert_true(str_eq_cstr(request_repositories(&r, true), "b"));
+    arena_fini(&r.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +194,7 @@ int main(void)
         cmocka_unit_test(names_tag_and_digest),
         cmocka_unit_test(always_fits),
         cmocka_unit_test(cuts_both),
+        cmocka_unit_test(lists_repositories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,6 +72,28 @@ static void uncovered(struct image_facts *f)
     f->cover = COVER_NONE;
     f->choice.uncovered_repository = API_ACTION_DENY;
 }
+static void uncovered_and_image_denied(struct image_facts *f)
+{
+    f->cover = COVER_NONE;
+    f->choice.uncovered_repository = API_ACTION_WARN;
+    f->choice.missing_image = API_ACTION_DENY;
+}
+static void uncovered_and_image_denied_pushes(struct image_facts *f)
+{
+    uncovered_and_image_denied(f);
+    f->purpose = ADMISSION_PUSH;
+}
+static void uncovered_allowed_and_image_warned(struct image_facts *f)
+{
+    f->cover = COVER_NONE;
+    f->choice.uncovered_repository = API_ACTION_ALLOW;
+    f->choice.missing_image = API_ACTION_WARN;
+}
+static void uncovered_and_image_warned(struct image_facts *f)
+{
+    uncovered_allowed_and_image_warned(f);
+    f->choice.uncovered_repository = API_ACTION_WARN;
+}
 static void held(struct image_facts *f)
 {
     f->cover = COVER_HELD;
@@ -196,6 +218,14 @@ static const struct row rows[] = {
     {"absent, dry run", as_it_is, PROBED, true, NEXT_ANSWER, WARN, REASON_WOULD_CREATE},
     {"absent, pushes", pushes, PROBED, false, NEXT_CREATE, ALLOW, 0},
     {"uncovered", uncovered, PROBED, false, NEXT_ANSWER, DENY, REASON_UNCOVERED},
+    {"uncovered, missing image denied", uncovered_and_image_denied, PROBED, false, NEXT_ANSWER,
+     DENY, REASON_IMAGE_MISSING},
+    {"uncovered, missing image denied, pushes", uncovered_and_image_denied_pushes, PROBED, false,
+     NEXT_ANSWER, WARN, REASON_UNCOVERED},
+    {"uncovered allowed, missing image warned", uncovered_allowed_and_image_warned, PROBED, false,
+     NEXT_ANSWER, WARN, REASON_IMAGE_MISSING},
+    {"uncovered, missing image warned", uncovered_and_image_warned, PROBED, false, NEXT_ANSWER,
+     WARN, REASON_UNCOVERED},
     {"held", held, PROBED, false, NEXT_ANSWER, WARN, REASON_TEMPLATE_HELD},
     {"read-only", read_only, PROBED, false, NEXT_ANSWER, WARN, REASON_READ_ONLY},
     {"beyond allowedPrefixes", beyond, PROBED, false, NEXT_ANSWER, WARN, REASON_NOT_ALLOWED},

@@ -71,6 +71,7 @@ static const struct {
     {"a comma too many", "{\"x\":1,}", "{,}"},
     {"a comma at first", "{,\"x\":1}", "{,\"x\":1}"},
     {"a comma too few", "{\"kind\":1 \"x\":2}", "{\"kind\":1 \"x\":2}"},
+    {"no comma", "{\"kind\":\"K\";\"x\":2}", "{\"kind\":\"K\";\"x\":2}"},
     {"no colon", "{\"x\" 1}", "{\"x\" 1}"},
     {"no value", "{\"x\":}", "{\"x\":}"},
     {"no value of a wanted one", "{\"kind\": }", "{\"kind\":}"},
@@ -203,8 +204,11 @@ static int set_up_more(void **state)
     static struct str paths[] = {{STR_INIT(".spec.deep[0].map['a b'].ref")},
                                  {STR_INIT(".metadata.annotations['a.b/c']")},
                                  {STR_INIT("{registry}/{.metadata.name}")}};
-    const struct admission_kind more = {
-        .group = STR("x"), .kind = STR("Box"), .images = {paths, ARRAY_SIZE(paths)}};
+    static struct str version = {STR_INIT("v1")};
+    const struct admission_kind more = {.group = STR("x"),
+                                        .kind = STR("Box"),
+                                        .versions = {&version, 1},
+                                        .images = {paths, ARRAY_SIZE(paths)}};
     struct err e = ERR_INIT;
     return admission_kinds_new(&more, 1, &kinds, &e) ? 0 : -1;
 }
