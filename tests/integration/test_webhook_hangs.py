@@ -12,7 +12,7 @@ from berth_test.operator import Operator
 from berth_test.reviews import Reviewer
 
 FAULTS = (
-    Fault("hangs", CALLS, {"delayMs": 600000}, "did not answer in time"),
+    Fault("hangs", CALLS, {"delayMs": 600000}, "answer in time"),
     Fault("hangs-creating", CALLS[1:], {"delayMs": 600000}, IS_PENDING, denied_is_made=True),
     Fault("hangs-at-policy", CALLS[2:], {"delayMs": 600000}, IS_PENDING, denied_is_made=True),
 )
