@@ -30,6 +30,7 @@ TEST_TIMEOUT_S = 300
 # what is mutated, and the tests that have to notice: the next one runs where the one before did not
 TARGETS = {
     "pkg/aws/retry.c": ["unit_aws_test_retry"],
+    "pkg/certs/rotate.c": ["unit_certs_test_rotate"],
     "pkg/ecr/prefix.c": ["unit_ecr_test_prefix"],
     "pkg/kube/lease_decide.c": ["unit_kube_test_lease_decide", "unit_kube_test_lease_world"],
     "pkg/reconcile/conditions.c": ["unit_reconcile_test_conditions"],

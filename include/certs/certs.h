@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 struct certs;
+struct json;
 struct kube_client;
 struct web_tls;
 
@@ -60,5 +61,10 @@ bool certs_start(const struct certs_options *o, struct certs **ret, struct err *
 /* A valid leaf is served and, at start, the live caBundle was seen to trust it. Later failures to
  * renew do not make it false while the leaf is valid. *why (may be NULL): a literal for /readyz. */
 bool certs_is_ready(struct certs *c, const char **why);
+/* Calls look() with the ValidatingWebhookConfiguration as it is, which is valid for the call.
+ * False: there is none, it was not read yet, or it is not watched (cert-manager, no name
+ * configured). */
+bool certs_look_at_live(struct certs *c, void (*look)(void *arg, const struct json *live),
+                        void *arg);
 /* NULL is fine; returns NULL. */
 struct certs *certs_stop(struct certs *c);

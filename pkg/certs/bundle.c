@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * caBundle of the ValidatingWebhookConfiguration: ours, and for a while what others put there, so
- * that replicas of another certificate mode are trusted while the mode is changed. What is not a
- * certificate, has expired, or was a stranger for one leaf lifetime goes.
+ * caBundle of the live ValidatingWebhookConfiguration: read, and patched where it is not what is
+ * wanted.
  */
-#include "base/mem.h"
 #include "certs_priv.h"
 #include "crypto/crypto.h"
 #include "json/json.h"
@@ -12,104 +10,6 @@
 #include "kube/object.h"
 
 #include <stdio.h>
-#include <string.h>
-
-enum { WEBHOOKS_MAX = 32 };
-
-/* --- composing ----------------------------------------------------------------------------------
- */
-
-struct composing {
-    struct trust *trust;
-    struct str ours;
-    struct buf *out;
-    int64_t keep_ms;
-    int64_t now_unix_ms;
-    int64_t now_mono_ms;
-    size_t count;
-};
-
-static void append(struct composing *c, struct str pem)
-{
-    if (c->count++ < CRYPTO_BUNDLE_MAX)
-        buf_append(c->out, pem);
-}
-
-static void add_ours(void *arg, const struct crypto_cert_info *info, struct str pem)
-{
-    struct composing *c = arg;
-    if (info->not_after_unix_ms > c->now_unix_ms)
-        append(c, pem);
-}
-
-static int64_t first_seen(struct composing *c, const char *fingerprint)
-{
-    struct stranger *known = map_get(c->trust->strangers, str_from(fingerprint));
-    if (known == NULL) {
-        known = mem_alloc(sizeof *known);
-        known->first_mono_ms = c->now_mono_ms;
-        (void)map_put(c->trust->strangers, str_from(fingerprint), known);
-    }
-    known->round = c->trust->round;
-    return known->first_mono_ms;
-}
-
-static void add_stranger(void *arg, const struct crypto_cert_info *info, struct str pem)
-{
-    struct composing *c = arg;
-    if (info->not_after_unix_ms <= c->now_unix_ms || crypto_bundle_has(c->ours, pem))
-        return;
-    if (c->now_mono_ms - first_seen(c, info->fingerprint) < c->keep_ms)
-        append(c, pem);
-}
-
-/* Those that left the bundle are strangers anew when they come back. */
-static void forget_absent(struct trust *t)
-{
-    struct map_entry *next = NULL;
-    for (struct map_entry *it = map_first(t->strangers); it != NULL; it = next) {
-        next = map_next(it);
-        if (((const struct stranger *)map_value(it))->round != t->round)
-            mem_free(map_remove(t->strangers, map_key(it)));
-    }
-}
-
-void trust_compose(struct trust *t, struct str ours, struct str live, int64_t keep_ms,
-                   int64_t now_unix_ms, int64_t now_mono_ms, struct buf *out)
-{
-    struct composing c = {t, ours, out, keep_ms, now_unix_ms, now_mono_ms, 0};
-    t->round++;
-    crypto_bundle_each(ours, add_ours, &c);
-    crypto_bundle_each(live, add_stranger, &c);
-    forget_absent(t);
-}
-
-struct comparing {
-    struct str other;
-    size_t count;
-    bool is_subset;
-};
-
-static void compare(void *arg, const struct crypto_cert_info *info, struct str pem)
-{
-    struct comparing *c = arg;
-    (void)info;
-    c->count++;
-    c->is_subset = c->is_subset && crypto_bundle_has(c->other, pem);
-}
-
-/* The same certificates, in any order. */
-bool trust_is_same(struct str a, struct str b)
-{
-    struct comparing in_b = {b, 0, true};
-    struct comparing in_a = {a, 0, true};
-    crypto_bundle_each(a, compare, &in_b);
-    crypto_bundle_each(b, compare, &in_a);
-    return in_b.is_subset && in_a.is_subset && in_a.count == in_b.count;
-}
-
-/* --- the live configuration ---------------------------------------------------------------------
- */
 
 static const struct kube_resource configurations = {
     .group = "admissionregistration.k8s.io",
@@ -147,25 +47,36 @@ struct patching {
     struct str ours;
     struct json_writer w;
     size_t changes;
-    struct arena *arena;
+    struct str lives[WEBHOOKS_MAX];
+    size_t count;
+    struct buf wanted; /* for the last of them */
 };
 
+/* Most often all webhooks have the same: it is composed once. */
+static struct str wanted_for(struct patching *p, struct str live, size_t index)
+{
+    const struct certs_options *o = &p->c->o;
+    if (index > 0 && str_eq(live, p->lives[index - 1]))
+        return buf_str(&p->wanted);
+    buf_reset(&p->wanted);
+    trust_compose(&p->c->trust, p->ours, live, o->leaf_lifetime_ms, clock_unix_ms(o->clock),
+                  clock_mono_ms(o->clock), &p->wanted);
+    return buf_str(&p->wanted);
+}
+
 /* The name is tested, so that the index is that webhook's. */
-static void patch_one(struct patching *p, const struct json *webhook, size_t index)
+static void patch_one(struct patching *p, const struct json *webhook, struct str live, size_t index)
 {
     char path[64];
-    struct buf wanted BERTH_CLEANUP(buf_fini) = BUF_INIT(BUNDLE_TEXT_MAX);
     struct buf text BERTH_CLEANUP(buf_fini) = BUF_INIT(BUNDLE_TEXT_MAX * 2);
-    const struct str live = live_bundle(webhook, p->arena);
-    trust_compose(&p->c->trust, p->ours, live, p->c->o.leaf_lifetime_ms,
-                  clock_unix_ms(p->c->o.clock), clock_mono_ms(p->c->o.clock), &wanted);
-    if (trust_is_same(buf_str(&wanted), live))
+    const struct str wanted = wanted_for(p, live, index);
+    if (trust_is_same(wanted, live))
         return;
     p->changes++;
     (void)snprintf(path, sizeof path, "/webhooks/%zu/name", index);
     put_operation(&p->w, "test", path, json_str_or_null(json_get(webhook, "name")));
     (void)snprintf(path, sizeof path, "/webhooks/%zu/clientConfig/caBundle", index);
-    crypto_base64_encode(buf_str(&wanted), &text);
+    crypto_base64_encode(wanted, &text);
     put_operation(&p->w, "add", path, buf_str(&text));
 }
 
@@ -178,8 +89,7 @@ static bool send_patch(struct certs *c, struct str body, struct err *e)
         .field_manager = "berth-operator-certs",
         .body = body,
     };
-    struct kube_object *now BERTH_CLEANUP(kube_object_unrefp) = NULL;
-    switch (kube_patch(c->o.kube, &patch, &now, e)) {
+    switch (kube_patch(c->o.kube, &patch, NULL, e)) {
     case KUBE_OK:
         log_info(c->o.log, "caBundle set", KV_CSTR("configuration", c->o.webhook));
         return true;
@@ -190,32 +100,60 @@ static bool send_patch(struct certs *c, struct str body, struct err *e)
     }
 }
 
-bool certs_keep_bundle(struct certs *c, struct str ours, struct arena *a, struct str *ret_live,
-                       struct err *e)
+/* Nobody has to learn of ours. */
+static void nobody_calls(struct certs *c, struct str ours)
 {
-    if (ret_live != NULL)
-        *ret_live = STR_NULL;
-    if (c->webhook == NULL)
-        return true;
-    struct kube_object *live BERTH_CLEANUP(kube_object_unrefp) =
-        kube_informer_get(c->webhook, STR_NULL, str_from(c->o.webhook));
-    if (live == NULL)
-        return true;
+    trust_begin(&c->trust);
+    trust_end(&c->trust, &ours, 1, clock_mono_ms(c->o.clock));
+}
+
+static bool keep_live(struct certs *c, const struct kube_object *live, struct str ours,
+                      struct err *e)
+{
+    struct arena a BERTH_CLEANUP(arena_fini) = ARENA_INIT;
     struct buf body BERTH_CLEANUP(buf_fini) = BUF_INIT(WEBHOOKS_MAX * BUNDLE_TEXT_MAX);
-    struct patching p = {.c = c, .ours = ours, .w = json_writer_to(&body), .arena = a};
+    struct patching p = {
+        .c = c,
+        .ours = ours,
+        .w = json_writer_to(&body),
+        .wanted = BUF_INIT(BUNDLE_TEXT_MAX),
+    };
     json_begin_array(&p.w);
     put_operation(&p.w, "test", "/metadata/resourceVersion", kube_object_resource_version(live));
-    size_t index = 0;
     const struct json *webhooks = json_get(kube_object_json(live), "webhooks");
-    for (const struct json *it = json_first(webhooks); it != NULL && index < WEBHOOKS_MAX;
-         it = json_next(it), index++) {
-        if (index == 0 && ret_live != NULL)
-            *ret_live = live_bundle(it, a);
-        patch_one(&p, it, index);
+    trust_begin(&c->trust);
+    for (const struct json *it = json_first(webhooks); it != NULL && p.count < WEBHOOKS_MAX;
+         it = json_next(it), p.count++) {
+        p.lives[p.count] = live_bundle(it, &a);
+        patch_one(&p, it, p.lives[p.count], p.count);
     }
+    trust_end(&c->trust, p.lives, p.count, clock_mono_ms(c->o.clock));
+    buf_fini(&p.wanted);
     json_end(&p.w);
     if (p.changes == 0)
         return true;
     return buf_ok(&body) ? send_patch(c, buf_str(&body), e)
                          : err_set(e, ERR_INVALID, "TooLarge", "caBundle is too large");
+}
+
+bool certs_keep_bundle(struct certs *c, struct str bundle, struct err *e)
+{
+    struct buf ours BERTH_CLEANUP(buf_fini) = BUF_INIT(BUNDLE_TEXT_MAX);
+    trust_normalise(bundle, clock_unix_ms(c->o.clock), &ours);
+    if (ours.len == 0)
+        return err_set(e, ERR_INVALID, "InvalidCertificate",
+                       "there is no valid certificate to put into caBundle, which stays as it is");
+    if (c->webhook == NULL) {
+        nobody_calls(c, buf_str(&ours));
+        return true;
+    }
+    if (!kube_informer_has_synced(c->webhook))
+        return err_set(e, ERR_RETRY, "NotRead",
+                       "ValidatingWebhookConfiguration \"%s\" was not read yet", c->o.webhook);
+    struct kube_object *live BERTH_CLEANUP(kube_object_unrefp) =
+        kube_informer_get(c->webhook, STR_NULL, str_from(c->o.webhook));
+    if (live != NULL && json_first(json_get(kube_object_json(live), "webhooks")) != NULL)
+        return keep_live(c, live, buf_str(&ours), e);
+    nobody_calls(c, buf_str(&ours));
+    return true;
 }

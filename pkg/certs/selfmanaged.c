@@ -38,48 +38,47 @@ static bool new_signer(struct certs *c, struct arena *a, struct str *cert, struc
     return true;
 }
 
-static struct str join(struct arena *a, struct str first, struct str second)
-{
-    return arena_printf(a, "%.*s%.*s", STR_ARG(first), STR_ARG(second));
-}
-
 /* The next state of the Secret by that step, in *s. */
 static bool take_step(struct certs *c, enum rotation_step step, struct arena *a, struct signers *s,
                       struct err *e)
 {
+    const int64_t now_ms = clock_unix_ms(c->o.clock);
+    const struct str held = s->bundle; /* the signer is in it */
     switch (step) {
     case ROTATION_CREATE:
-        *s = (struct signers){0};
+        *s = (struct signers){.promoted_at_ms = now_ms};
         if (!new_signer(c, a, &s->cert, &s->key, e))
             return false;
-        s->bundle = s->cert;
+        signers_set_bundle(s, held, a);
         return true;
     case ROTATION_PREPARE:
         if (!new_signer(c, a, &s->next_cert, &s->next_key, e))
             return false;
-        s->bundle = join(a, s->cert, s->next_cert);
+        signers_set_bundle(s, held, a);
         return true;
     case ROTATION_PROMOTE:
-        s->bundle = join(a, s->next_cert, s->cert);
-        s->cert = s->next_cert;
-        s->key = s->next_key;
-        s->next_cert = STR_NULL;
-        s->next_key = STR_NULL;
-        s->promoted_at_ms = clock_unix_ms(c->o.clock);
+        *s = (struct signers){.cert = s->next_cert, .key = s->next_key, .promoted_at_ms = now_ms};
+        signers_set_bundle(s, held, a);
         return true;
     case ROTATION_DROP:
-        s->bundle = s->cert;
+        signers_set_bundle(s, STR_NULL, a);
         return true;
+    case ROTATION_RESTORE: /* *s is what memory has */
     case ROTATION_NOTHING:
         break;
     }
     return true;
 }
 
-/* True also where somebody else was first: what they wrote comes by watch. */
+/* *ret_is_done: false where somebody else was first: what they wrote comes by watch. */
 static bool write_secret(struct certs *c, const struct kube_object *secret, const struct signers *s,
-                         struct err *e)
+                         bool *ret_is_done, struct err *e)
 {
+    if (secret != NULL && !secret_is_ours(secret))
+        return err_set(e, ERR_CONFLICT, "ForeignSecret",
+                       "Secret \"%s\" in namespace \"%s\" was filled by somebody else and is left "
+                       "alone: name another one as webhook.certs.secret, or delete it",
+                       c->o.secret, c->o.namespace);
     struct buf body BERTH_CLEANUP(buf_fini) = BUF_INIT(BUNDLE_TEXT_MAX * 4);
     signers_encode(s, &c->o, secret, &body);
     const struct kube_patch patch = {
@@ -96,6 +95,7 @@ static bool write_secret(struct certs *c, const struct kube_object *secret, cons
                                                       patch.field_manager, patch.body, NULL, e);
     if (body.ptr != NULL)
         crypto_wipe(body.ptr, body.len);
+    *ret_is_done = result == KUBE_OK;
     return result != KUBE_FAILED ||
            err_wrap(e, "Secret \"%s\" in namespace \"%s\"", c->o.secret, c->o.namespace);
 }
@@ -105,6 +105,8 @@ static const char *step_words(enum rotation_step step)
     switch (step) {
     case ROTATION_CREATE:
         return "signer created";
+    case ROTATION_RESTORE:
+        return "signer restored";
     case ROTATION_PREPARE:
         return "next signer prepared";
     case ROTATION_PROMOTE:
@@ -141,132 +143,153 @@ static bool sign_leaf(struct certs *c, const struct signers *s, struct err *e)
     if (key.ptr != NULL)
         crypto_wipe(key.ptr, key.len);
     if (is_ok)
-        certs_serves(c, info.not_after_unix_ms, signer.fingerprint);
+        certs_serves(c, &info, signer.fingerprint);
     return is_ok;
 }
 
+/* By another signer than that of what is served: only once API servers trust it. */
+static bool may_change_signer(struct certs *c, const char *signer, int64_t *wait_ms)
+{
+    const int64_t mono_ms = clock_mono_ms(c->o.clock);
+    const struct leaf_facts facts = {
+        .is_valid = c->leaf_not_after_ms > clock_unix_ms(c->o.clock),
+        .is_trusted = trust_shown_for_ms(&c->trust, c->leaf_signer, mono_ms) >= 0,
+        .other_live_for_ms = trust_shown_for_ms(&c->trust, signer, mono_ms),
+        .leaf_lifetime_ms = c->o.leaf_lifetime_ms,
+    };
+    return leaf_may_change(&facts, wait_ms);
+}
+
+/* By this signer. What ends with its signer already cannot be longer; one from the future is of a
+ * clock that was wrong. */
+static bool is_renewal_due(const struct certs *c, const struct crypto_cert_info *signer,
+                           int64_t now_ms)
+{
+    return c->leaf_not_before_ms > now_ms ||
+           (leaf_renew_at_ms(c->leaf_not_after_ms, c->o.leaf_lifetime_ms) <= now_ms &&
+            c->leaf_not_after_ms < signer->not_after_unix_ms);
+}
+
+/* Needs nothing but the signer's key: no API server has to be there for it. */
 static bool keep_leaf(struct certs *c, const struct signers *s, int64_t *wait_ms, struct err *e)
 {
     struct crypto_cert_info signer;
+    const int64_t now_ms = clock_unix_ms(c->o.clock);
     if (!crypto_cert_read(s->cert, &signer, e))
         return false;
-    const int64_t now_ms = clock_unix_ms(c->o.clock);
-    const bool is_of_signer = strcmp(c->leaf_signer, signer.fingerprint) == 0;
-    if ((!is_of_signer ||
-         leaf_renew_at_ms(c->leaf_not_after_ms, c->o.leaf_lifetime_ms) <= now_ms) &&
-        !sign_leaf(c, s, e))
+    if (signer.not_after_unix_ms <= now_ms)
+        return true; /* its successor is on its way */
+    metric_set(c->expiry, (const char *[]){"signer"}, (double)signer.not_after_unix_ms / 1000);
+    const bool is_due = strcmp(c->leaf_signer, signer.fingerprint) == 0
+                            ? is_renewal_due(c, &signer, now_ms)
+                            : may_change_signer(c, signer.fingerprint, wait_ms);
+    if (is_due && !sign_leaf(c, s, e))
         return false;
     const int64_t left_ms = leaf_renew_at_ms(c->leaf_not_after_ms, c->o.leaf_lifetime_ms) - now_ms;
-    if (left_ms < *wait_ms)
-        *wait_ms = left_ms > 0 ? left_ms : RETRY_AFTER_MS;
+    if (left_ms > 0 && left_ms < *wait_ms)
+        *wait_ms = left_ms;
     return true;
 }
 
 /* --- one look -----------------------------------------------------------------------------------
  */
 
-/* How long the live caBundle has shown the next signer; -1: it does not. */
-static int64_t next_live_for_ms(struct certs *c, const struct signers *s, struct str live)
+/* 0: it cannot be read. */
+static int64_t not_after_ms(struct str cert, struct crypto_cert_info *info)
 {
+    struct err e = ERR_INIT;
+    *info = (struct crypto_cert_info){0};
+    return !str_is_null(cert) && crypto_cert_read(cert, info, &e) ? info->not_after_unix_ms : 0;
+}
+
+/* is_usable: s is of the Secret, not of memory. */
+static struct rotation_facts facts_of(struct certs *c, const struct signers *s, bool is_usable)
+{
+    struct crypto_cert_info signer;
     struct crypto_cert_info next;
-    struct err e = ERR_INIT;
-    if (str_is_null(s->next_cert) || !crypto_cert_read(s->next_cert, &next, &e))
-        return -1;
-    const int64_t now_ms = clock_mono_ms(c->o.clock);
-    /* without a configuration there is nobody who has to learn of it */
-    const bool is_live = str_is_null(live) || crypto_bundle_has(live, s->next_cert);
-    if (!is_live) {
-        c->next_seen[0] = '\0';
-        return -1;
-    }
-    if (strcmp(c->next_seen, next.fingerprint) != 0) {
-        memcpy(c->next_seen, next.fingerprint, sizeof c->next_seen);
-        c->next_seen_ms = now_ms;
-    }
-    return now_ms - c->next_seen_ms;
-}
-
-static void count_one(void *arg, const struct crypto_cert_info *info, struct str pem)
-{
-    (void)info;
-    (void)pem;
-    ++*(size_t *)arg;
-}
-
-static size_t count_certs(struct str bundle)
-{
-    size_t n = 0;
-    crypto_bundle_each(bundle, count_one, &n);
-    return n;
-}
-
-static struct rotation_facts facts_of(struct certs *c, const struct signers *s, bool is_usable,
-                                      struct str live)
-{
-    struct crypto_cert_info signer = {0};
-    struct err e = ERR_INIT;
-    const bool has_signer = is_usable && crypto_cert_read(s->cert, &signer, &e);
+    const int64_t signer_ms = not_after_ms(s->cert, &signer);
+    const int64_t next_ms = not_after_ms(s->next_cert, &next);
     return (struct rotation_facts){
         .now_ms = clock_unix_ms(c->o.clock),
-        .has_signer = has_signer,
-        .signer_not_after_ms = signer.not_after_unix_ms,
+        .has_signer = is_usable,
+        .signer_not_after_ms = is_usable ? signer_ms : 0,
+        .memory_not_after_ms = is_usable ? 0 : signer_ms,
         .has_next = !str_is_null(s->next_cert),
-        .next_live_for_ms = next_live_for_ms(c, s, live),
+        .next_not_after_ms = next_ms,
+        .next_live_for_ms =
+            trust_shown_for_ms(&c->trust, next.fingerprint, clock_mono_ms(c->o.clock)),
         .promoted_at_ms = s->promoted_at_ms,
-        .has_old = count_certs(s->bundle) > (str_is_null(s->next_cert) ? 1U : 2U),
+        .has_old = s->has_old,
         .ca_lifetime_ms = c->o.ca_lifetime_ms,
         .leaf_lifetime_ms = c->o.leaf_lifetime_ms,
     };
 }
 
-/* A Secret that somebody deleted is made anew from memory: a new signer would be trusted by nobody
- * for a moment. */
-static void remember(struct certs *c, const struct signers *s)
+static struct signers copy_signers(const struct signers *s, struct arena *a)
 {
-    signers_wipe(&c->memory);
-    arena_fini(&c->memory_arena);
-    struct arena *a = &c->memory_arena;
-    c->memory = (struct signers){
+    return (struct signers){
         .cert = arena_copy(a, s->cert),
         .key = arena_copy(a, s->key),
         .next_cert = arena_copy(a, s->next_cert),
         .next_key = arena_copy(a, s->next_key),
         .bundle = arena_copy(a, s->bundle),
+        .has_old = s->has_old,
         .promoted_at_ms = s->promoted_at_ms,
     };
 }
 
-static bool rotate(struct certs *c, const struct kube_object *secret, enum rotation_step step,
-                   struct arena *a, struct signers *s, struct err *e)
+/* A Secret that somebody deleted or emptied is made anew from memory: a new signer would be trusted
+ * by nobody for a moment. */
+static void remember(struct certs *c, const struct signers *s)
 {
-    const bool has_memory = step == ROTATION_CREATE && secret == NULL &&
-                            !str_is_null(c->memory.cert) &&
-                            c->leaf_not_after_ms > clock_unix_ms(c->o.clock);
-    struct signers next = has_memory ? c->memory : *s;
-    if (!has_memory && !take_step(c, step, a, &next, e))
+    signers_wipe(&c->memory);
+    arena_fini(&c->memory_arena);
+    c->memory = copy_signers(s, &c->memory_arena);
+}
+
+/* False where memory has none that is valid. */
+static bool recall(struct certs *c, struct arena *a, struct signers *s)
+{
+    struct crypto_cert_info info;
+    if (not_after_ms(c->memory.cert, &info) <= clock_unix_ms(c->o.clock))
         return false;
-    if (!write_secret(c, secret, &next, e))
-        return false;
-    log_info(c->o.log, "webhook certificates", KV_CSTR("what", step_words(step)),
-             KV_CSTR("secret", c->o.secret));
+    signers_wipe(s);
+    *s = copy_signers(&c->memory, a);
     return true;
 }
 
+static bool rotate(struct certs *c, const struct kube_object *secret, enum rotation_step step,
+                   struct arena *a, const struct signers *s, struct err *e)
+{
+    struct signers next = *s;
+    bool is_done = false;
+    const bool is_ok =
+        take_step(c, step, a, &next, e) && write_secret(c, secret, &next, &is_done, e);
+    signers_wipe(&next); /* what it shares with *s is wiped a moment later anyway */
+    if (is_done)
+        log_info(c->o.log, "webhook certificates", KV_CSTR("what", step_words(step)),
+                 KV_CSTR("secret", c->o.secret));
+    return is_ok;
+}
+
+/* Each of the three is tried whatever became of the others; *e is of the first that failed. */
 static bool look(struct certs *c, const struct kube_object *secret, struct arena *a,
                  struct signers *s, int64_t *ret_wait_ms, struct err *e)
 {
-    struct str live = STR_NULL;
+    struct err of_leaf = ERR_INIT;
+    struct err of_secret = ERR_INIT;
     const bool is_usable = secret != NULL && signers_decode(secret, a, s);
-    if (is_usable) {
+    if (is_usable)
         remember(c, s);
-        if (!certs_keep_bundle(c, s->bundle, a, &live, e))
-            return false;
-    }
-    const struct rotation_facts facts = facts_of(c, s, is_usable, live);
+    const bool has_signer = is_usable || recall(c, a, s);
+    const bool is_bundle_ok = !has_signer || certs_keep_bundle(c, s->bundle, e);
+    const struct rotation_facts facts = facts_of(c, s, is_usable);
     const enum rotation_step step = rotation_decide(&facts, ret_wait_ms);
-    if (is_usable && facts.signer_not_after_ms > facts.now_ms && !keep_leaf(c, s, ret_wait_ms, e))
-        return false;
-    return step == ROTATION_NOTHING || rotate(c, secret, step, a, s, e);
+    const bool is_leaf_ok = !has_signer || keep_leaf(c, s, ret_wait_ms, &of_leaf);
+    const bool is_secret_ok = step == ROTATION_NOTHING || rotate(c, secret, step, a, s, &of_secret);
+    if (is_bundle_ok && !(is_leaf_ok && is_secret_ok))
+        *e = is_leaf_ok ? of_secret : of_leaf;
+    return is_bundle_ok && is_leaf_ok && is_secret_ok;
 }
 
 bool certs_self_managed(struct certs *c, int64_t *ret_wait_ms, struct err *e)

@@ -16,7 +16,11 @@
 #include <string.h>
 #include <time.h>
 
-enum { SERIAL_BYTES = 16, NAME_MAX_BYTES = 64 /* RFC 5280: ub-common-name */ };
+enum {
+    SERIAL_BYTES = 16,
+    NAME_MAX_BYTES = 64 /* RFC 5280: ub-common-name */,
+    DNS_NAME_MAX_BYTES = 253 /* RFC 1035, 2.3.4, as text */
+};
 
 static void free_x509(X509 **at)
 {
@@ -163,34 +167,39 @@ static bool is_address(struct str name)
     memcpy(text, name.ptr, name.len);
     text[name.len] = '\0';
     ASN1_OCTET_STRING *address = a2i_IPADDRESS(text);
+    const bool is_one = address != NULL;
     ASN1_OCTET_STRING_free(address);
     ERR_clear_error();
-    return address != NULL;
+    return is_one;
 }
 
-/* No ',' and no ';' or newline can be in them: the text is OpenSSL's list syntax. */
-static bool is_plain(struct str name)
+/* Letters, digits, '-', '.' and '*' only: the text becomes part of OpenSSL's list syntax. */
+static bool is_dns_name(struct str name)
 {
     for (size_t i = 0; i < name.len; i++) {
         const char c = name.ptr[i];
         const bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                             (c >= '0' && c <= '9') || c == '-' || c == '.' || c == ':' || c == '*';
+                             (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '*';
         if (!is_word)
             return false;
     }
-    return name.len > 0;
+    return name.len > 0 && name.len <= DNS_NAME_MAX_BYTES;
 }
 
-static bool add_names(X509 *cert, X509 *issuer, const struct crypto_leaf *o)
+static bool write_names(const struct crypto_leaf *o, struct buf *out, struct err *e)
 {
-    struct buf names BERTH_CLEANUP(buf_fini) = BUF_INIT(CRYPTO_PEM_MAX);
     for (size_t i = 0; i < o->dns_name_count; i++) {
-        if (!is_plain(o->dns_names[i]))
-            return false;
-        buf_printf(&names, "%s%s:%.*s", i > 0 ? "," : "",
-                   is_address(o->dns_names[i]) ? "IP" : "DNS", STR_ARG(o->dns_names[i]));
+        const bool is_ip = is_address(o->dns_names[i]);
+        if (!is_ip && !is_dns_name(o->dns_names[i]))
+            return err_set(e, ERR_INVALID, "InvalidCertificate",
+                           "a certificate cannot be made: \"%.*s\" is neither a DNS name nor an "
+                           "address",
+                           STR_ARG(o->dns_names[i]));
+        buf_printf(out, "%s%s:%.*s", i > 0 ? "," : "", is_ip ? "IP" : "DNS",
+                   STR_ARG(o->dns_names[i]));
     }
-    return buf_ok(&names) && add_extension(cert, issuer, NID_subject_alt_name, buf_cstr(&names));
+    return buf_ok(out) || err_set(e, ERR_INVALID, "InvalidCertificate",
+                                  "a certificate cannot be made: it has too many names");
 }
 
 static int64_t time_ms(const ASN1_TIME *t)
@@ -204,8 +213,11 @@ bool crypto_leaf_new(const struct crypto_leaf *o, struct str signer_cert, struct
 {
     X509 *issuer BERTH_CLEANUP(free_x509) = read_cert(signer_cert);
     EVP_PKEY *issuer_key BERTH_CLEANUP(free_pkey) = read_key(signer_key);
+    struct buf names BERTH_CLEANUP(buf_fini) = BUF_INIT(CRYPTO_PEM_MAX);
     if (issuer == NULL || issuer_key == NULL)
         return fail(e, "the signer cannot be read");
+    if (!write_names(o, &names, e))
+        return false;
     const int64_t most_ms = time_ms(X509_get0_notAfter(issuer));
     const int64_t until_ms = o->not_after_unix_ms < most_ms ? o->not_after_unix_ms : most_ms;
     EVP_PKEY *key BERTH_CLEANUP(free_pkey) = EVP_EC_gen("P-256");
@@ -216,8 +228,8 @@ bool crypto_leaf_new(const struct crypto_leaf *o, struct str signer_cert, struct
         add_extension(cert, issuer, NID_key_usage, "critical,digitalSignature") &&
         add_extension(cert, issuer, NID_ext_key_usage, "serverAuth") &&
         add_extension(cert, issuer, NID_authority_key_identifier, "keyid") &&
-        add_names(cert, issuer, o) && X509_sign(cert, issuer_key, EVP_sha256()) > 0 &&
-        write_pair(cert, key, cert_out, key_out))
+        add_extension(cert, issuer, NID_subject_alt_name, buf_cstr(&names)) &&
+        X509_sign(cert, issuer_key, EVP_sha256()) > 0 && write_pair(cert, key, cert_out, key_out))
         return true;
     return fail(e, "a certificate cannot be made");
 }
@@ -256,53 +268,161 @@ bool crypto_key_matches(struct str cert_pem, struct str key_pem)
     return is_match;
 }
 
-static void give(X509 *cert, crypto_cert_fn *each, void *arg)
+#define BEGIN_MARK "-----BEGIN CERTIFICATE-----"
+#define END_MARK   "-----END CERTIFICATE-----"
+
+static bool has_at(struct str s, size_t at, struct str what)
 {
-    struct crypto_cert_info info;
-    struct buf text BERTH_CLEANUP(buf_fini) = BUF_INIT(CRYPTO_PEM_MAX);
-    BIO *out BERTH_CLEANUP(free_bio) = BIO_new(BIO_s_mem());
-    describe(cert, &info);
-    if (out == NULL || PEM_write_bio_X509(out, cert) != 1)
-        return;
-    take_text(out, &text);
-    each(arg, &info, buf_str(&text));
+    return at + what.len <= s.len && memcmp(s.ptr + at, what.ptr, what.len) == 0;
 }
 
-/* Begins at the next "-----BEGIN": what a bad block leaves behind is passed over. */
+/* The end of the block that begins at that place, behind its mark; 0: it has none. */
+static size_t block_end(struct str bundle, size_t begin)
+{
+    for (size_t i = begin + STR(BEGIN_MARK).len; i < bundle.len; i++)
+        if (has_at(bundle, i, STR(END_MARK)))
+            return i + STR(END_MARK).len;
+    return 0;
+}
+
+static bool is_line_end(struct str bundle, size_t at)
+{
+    while (at < bundle.len &&
+           (bundle.ptr[at] == ' ' || bundle.ptr[at] == '\t' || bundle.ptr[at] == '\r'))
+        at++;
+    return at >= bundle.len || bundle.ptr[at] == '\n';
+}
+
+/* As Go's pem.Decode() wants it. A ':' is that of a header. */
+static bool is_strict(struct str bundle, size_t begin, size_t end)
+{
+    const struct str inside = {bundle.ptr + begin, end - begin};
+    return (begin == 0 || bundle.ptr[begin - 1] == '\n') &&
+           is_line_end(bundle, begin + STR(BEGIN_MARK).len) && is_line_end(bundle, end) &&
+           bundle.ptr[end - STR(END_MARK).len - 1] == '\n' &&
+           memchr(inside.ptr, ':', inside.len) == NULL;
+}
+
+static void give(struct str block, bool is_strict_block, crypto_cert_fn *each, void *arg)
+{
+    X509 *cert BERTH_CLEANUP(free_x509) = read_cert(block);
+    BIO *out BERTH_CLEANUP(free_bio) = BIO_new(BIO_s_mem());
+    struct buf text BERTH_CLEANUP(buf_fini) = BUF_INIT(CRYPTO_PEM_MAX);
+    struct crypto_cert_info info;
+    if (cert == NULL || out == NULL || PEM_write_bio_X509(out, cert) != 1)
+        return;
+    describe(cert, &info);
+    info.is_strict = is_strict_block;
+    take_text(out, &text);
+    if (buf_ok(&text))
+        each(arg, &info, buf_str(&text));
+}
+
+/* The next block at *at or behind; *at is moved behind it. False at the end, or after so many. */
+static bool next_block(struct str bundle, size_t *at, int *count, struct str *ret, bool *ret_strict)
+{
+    for (; *at < bundle.len && *count < CRYPTO_BUNDLE_MAX; ++*at) {
+        if (!has_at(bundle, *at, STR(BEGIN_MARK)))
+            continue;
+        ++*count;
+        const size_t begin = (*at)++;
+        const size_t end = block_end(bundle, begin);
+        if (end == 0)
+            return false;
+        *ret = (struct str){bundle.ptr + begin, end - begin};
+        *ret_strict = is_strict(bundle, begin, end);
+        return true;
+    }
+    return false;
+}
+
 void crypto_bundle_each(struct str bundle, crypto_cert_fn *each, void *arg)
 {
-    static const char mark[] = "-----BEGIN CERTIFICATE-----";
-    const size_t len = sizeof mark - 1;
-    int n = 0;
-    for (size_t i = 0; i + len <= bundle.len && n < CRYPTO_BUNDLE_MAX; i++) {
-        if (bundle.ptr[i] != '-' || memcmp(bundle.ptr + i, mark, len) != 0)
-            continue;
-        n++;
-        X509 *cert BERTH_CLEANUP(free_x509) = read_cert(str_from_offset(bundle, i));
-        if (cert != NULL)
-            give(cert, each, arg);
-    }
+    struct str block;
+    bool is_strict_block;
+    int count = 0;
+    for (size_t at = 0; next_block(bundle, &at, &count, &block, &is_strict_block);)
+        give(block, is_strict_block, each, arg);
 }
 
-struct search {
-    const char *fingerprint;
-    bool is_found;
-};
-
-static void compare(void *arg, const struct crypto_cert_info *info, struct str pem)
+/* Of what the block encodes, which is not looked into: many times faster. */
+static bool has_fingerprint(struct str block, const char *fingerprint)
 {
-    struct search *s = arg;
-    (void)pem;
-    s->is_found = s->is_found || strcmp(info->fingerprint, s->fingerprint) == 0;
+    BIO *in BERTH_CLEANUP(free_bio) = reader(block);
+    char hex[CRYPTO_SHA256_HEX + 1] = "";
+    char *name = NULL;
+    char *header = NULL;
+    unsigned char *data = NULL;
+    long len = 0;
+    if (PEM_read_bio(in, &name, &header, &data, &len) == 1)
+        crypto_sha256_hex((struct str){(const char *)data, (size_t)len}, hex);
+    ERR_clear_error();
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(data);
+    return strcmp(hex, fingerprint) == 0;
 }
 
-bool crypto_bundle_has(struct str bundle, struct str cert)
+bool crypto_bundle_has(struct str bundle, const char *fingerprint)
 {
-    struct crypto_cert_info info;
-    struct err e = ERR_INIT;
-    if (!crypto_cert_read(cert, &info, &e))
+    struct str block;
+    bool is_strict_block;
+    int count = 0;
+    for (size_t at = 0; next_block(bundle, &at, &count, &block, &is_strict_block);)
+        if (is_strict_block && has_fingerprint(block, fingerprint))
+            return true;
+    return false;
+}
+
+/* --- verifying ---------------------------------------------------------------------------------
+ */
+
+static void free_store(X509_STORE **at)
+{
+    X509_STORE_free(*at);
+}
+static void free_verification(X509_STORE_CTX **at)
+{
+    X509_STORE_CTX_free(*at);
+}
+static void free_stack(STACK_OF(X509) * *at)
+{
+    sk_X509_pop_free(*at, X509_free);
+}
+
+static void add_trusted(void *arg, const struct crypto_cert_info *info, struct str pem)
+{
+    X509 *cert BERTH_CLEANUP(free_x509) = read_cert(pem);
+    (void)info;
+    if (cert != NULL)
+        (void)X509_STORE_add_cert(arg, cert);
+}
+
+static void add_to_chain(void *arg, const struct crypto_cert_info *info, struct str pem)
+{
+    X509 *cert = read_cert(pem);
+    (void)info;
+    if (cert != NULL && sk_X509_push(arg, cert) <= 0)
+        X509_free(cert);
+}
+
+bool crypto_chain_verifies(struct str chain, struct str bundle)
+{
+    X509 *leaf BERTH_CLEANUP(free_x509) = read_cert(chain);
+    X509_STORE *store BERTH_CLEANUP(free_store) = X509_STORE_new();
+    X509_STORE_CTX *verification BERTH_CLEANUP(free_verification) = X509_STORE_CTX_new();
+    STACK_OF(X509) * between BERTH_CLEANUP(free_stack) = sk_X509_new_null();
+    if (leaf == NULL || store == NULL || verification == NULL || between == NULL)
         return false;
-    struct search s = {.fingerprint = info.fingerprint};
-    crypto_bundle_each(bundle, compare, &s);
-    return s.is_found;
+    crypto_bundle_each(bundle, add_trusted, store);
+    crypto_bundle_each(chain, add_to_chain, between);
+    bool is_ok = X509_STORE_CTX_init(verification, store, leaf, between) == 1;
+    if (is_ok) {
+        X509_STORE_CTX_set_flags(verification,
+                                 X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_NO_CHECK_TIME);
+        (void)X509_STORE_CTX_set_purpose(verification, X509_PURPOSE_SSL_SERVER);
+        is_ok = X509_verify_cert(verification) == 1;
+    }
+    ERR_clear_error();
+    return is_ok;
 }

@@ -32,15 +32,18 @@ def check(path: pathlib.Path, text: str) -> subprocess.CompletedProcess:
 
 HOW = "; write host:port, or :port for all addresses"
 
+A_NAME = "must be a name: lower-case letters, digits, inner hyphens and dots"
+KIND = "admission: {kinds: [{kind: Box, purpose: Pull, images: [.a]"
+
 REFUSED = [
     (
         "helth: {}",
         'line 1, column 1: unknown key "helth" in the configuration; did you mean "health"?',
     ),
     (
-        "webhook: {}",
-        'line 1, column 1: unknown key "webhook" in the configuration; '
-        "known are log, health, metrics, controller, leaderElection",
+        "hooks: {}",
+        'line 1, column 1: unknown key "hooks" in the configuration; '
+        "known are log, health, metrics, controller, leaderElection, webhook, admission",
     ),
     (
         "health:\n  adress: ':1'",
@@ -107,6 +110,59 @@ REFUSED = [
         "line 1, column 23: controller.workers must be a whole number from 1 to 64",
     ),
     (
+        "webhook: {certs: {mode: selfmanaged}}",
+        "line 1, column 25: webhook.certs.mode must be self-managed, cert-manager or provided",
+    ),
+    ("webhook: {certs: {secret: ''}}", f"line 1, column 27: webhook.certs.secret {A_NAME}"),
+    ("webhook: {certs: {secret: ../x}}", f"line 1, column 27: webhook.certs.secret {A_NAME}"),
+    ("webhook: {certs: {secret: a.-b}}", f"line 1, column 27: webhook.certs.secret {A_NAME}"),
+    (
+        "webhook: {certs: {directory: ''}}",
+        "line 1, column 30: webhook.certs.directory must be a directory",
+    ),
+    (
+        "webhook: {certs: {dnsNames: [a, b c]}}",
+        "line 1, column 33: webhook.certs.dnsNames must be a list of DNS names and addresses",
+    ),
+    (
+        "webhook: {configuration: Berth}",
+        f'line 1, column 26: webhook.configuration {A_NAME}; or "" for none',
+    ),
+    (
+        "webhook: {certs: {leafLifetime: 1h, caLifetime: 1h}}",
+        "line 1, column 18: webhook.certs.leafLifetime must be at most half of caLifetime",
+    ),
+    (
+        f"{KIND}, group: example.com/v1}}]}}",
+        "line 1, column 69: admission.kinds.group must be an API group without its version, "
+        "such as example.com",
+    ),
+    (
+        f"{KIND}, versions: ['*']}}]}}",
+        "line 1, column 73: admission.kinds.versions must be a list of versions such as v1beta1; "
+        "left out for all",
+    ),
+    (
+        f"{KIND}, resource: Boxes}}]}}",
+        "line 1, column 72: admission.kinds.resource must be the kind's plural in lower case, "
+        "such as workloads",
+    ),
+    (
+        "admission: {kinds: [{kind: v1/Box, purpose: Pull, images: [.a]}]}",
+        "line 1, column 28: admission.kinds.kind must be a kind: letters and digits, "
+        "such as Workload",
+    ),
+    (
+        "admission: {kinds: [{kind: Box, purpose: Pull}]}",
+        "line 1, column 21: an entry of admission.kinds must be complete: "
+        "kind, images and purpose",
+    ),
+    (
+        "admission: {kinds: [{kind: Box, purpose: Pull, images: ['.a[']}]}",
+        'line 1, column 21: admission.kinds, images[0]: ".a[", column 4: '
+        "in brackets must be *, a number, 'a name' or name=value",
+    ),
+    (
         "log: {level: info}\nlog: {level: debug}",
         'line 2, column 1: duplicate key "log" (first at line 1)',
     ),
@@ -141,6 +197,9 @@ ACCEPTED = [
     "controller: {workers: 64}",
     "leaderElection: {enabled: false}",
     "leaderElection: {enabled: true, namespace: berth-system}",
+    "webhook:\n  certs:\nadmission:\n  kinds:\n",
+    "webhook: {configuration: '', certs: {dnsNames: [127.0.0.1, '::1', a.b-c.svc], secret: a.b-c}}",
+    f"{KIND}, group: example.com, versions: [v1, v1beta1], resource: boxes}}]}}",
     '{"log": {"level": "error"}, "controller": {"workers": 2}}',
 ]
 
@@ -178,10 +237,23 @@ def flatten(value: object, path: str = "") -> dict[str, object]:
 def test_the_file_with_the_defaults_is_accepted_and_documented():
     assert run("--check-config", "--config", DEFAULTS).returncode == 0
     documented = dict(
-        re.findall(r"^\| `([a-zA-Z.]+)` \| `\"?([^`\"]+)\"?` \|", REFERENCE.read_text(), re.M)
+        re.findall(r"^\| `([a-zA-Z.]+)` \| ([^|]+) \|", REFERENCE.read_text(), re.M)
     )
     values = flatten(yaml.safe_load(DEFAULTS.read_text()))
-    assert documented == {k: str(v).lower() for k, v in values.items()}
+    # the reference says in words what these mean where they are not given
+    words = {k for k, v in values.items() if v == []} | {"leaderElection.namespace"}
+    assert words == {
+        "leaderElection.namespace",
+        "webhook.certs.dnsNames",
+        "admission.allowedPrefixes",
+        "admission.kinds",
+    }
+    assert documented.keys() == values.keys() | words
+    assert {k: v.strip('`"') for k, v in documented.items() if k not in words} == {
+        k: str(v).lower() if isinstance(v, bool) else str(v)
+        for k, v in values.items()
+        if k not in words
+    }
 
 
 FLAGS = [

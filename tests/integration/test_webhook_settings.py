@@ -282,6 +282,15 @@ def _(s: Scene) -> Iterator[Ask]:
     yield lambda ns: s.pod(s.image(unique("uncovered/a")), namespace=ns)
 
 
+@case(
+    "… and `missingImage` is `Deny`, for one that pulls, and `uncoveredRepository` is not",
+    missingImage="Deny",
+    uncoveredRepository="Allow",
+)
+def _(s: Scene) -> Iterator[Ask]:
+    yield lambda ns: s.pod(s.image(unique("uncovered/denied")), namespace=ns)
+
+
 @case("The name is under a pull-through cache rule")
 def _(s: Scene) -> Iterator[Ask]:
     yield lambda ns: s.pod(s.image("hub/library/missing"), namespace=ns)

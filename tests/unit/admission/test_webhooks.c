@@ -4,7 +4,13 @@
  */
 #include "admission/webhooks.h"
 #include "json/json.h"
-#include "test.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
 
 static bool asks(const char *text, const char *host)
 {
