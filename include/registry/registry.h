@@ -33,7 +33,7 @@ enum {
     REGISTRY_REPOSITORIES_MAX = 200000, /* twice AWS's default quota */
     REGISTRY_RULES_MAX = 1000,          /* pull-through cache rules; AWS's quota is 50 */
     REGISTRY_WRITE_WINS_MS = 30000,
-    REGISTRY_READ_LAG_MS = 5000, /* likewise of one template that is asked for by name */
+    REGISTRY_READ_LAG_MS = 5000,   /* likewise of one template that is asked for by name */
     REGISTRY_RETRY_MIN_MS = 1000,  /* after a failed read, doubling … */
     REGISTRY_RETRY_MAX_MS = 60000, /* … to this */
 };

@@ -47,7 +47,7 @@ enum http_exchange_end {
     HTTP_EXCHANGE_HEADERS_TOO_LARGE,
     HTTP_EXCHANGE_BODY_TOO_LARGE,
     HTTP_EXCHANGE_OUT_OF_MEMORY, /* for the body */
-    HTTP_EXCHANGE_STOPPED /* by a callback of the stream */
+    HTTP_EXCHANGE_STOPPED        /* by a callback of the stream */
 };
 
 /* Begun as {.settings, .rq, .easy} and, where it streams, {.ops, .ops_arg}; the rest is zero. */

@@ -152,9 +152,9 @@ struct controller {
     pthread_cond_t all_idle; /* working is 0 */
     int working;             /* workers that have not ended */
     int64_t started_mono_ms;
-    struct map *runtimes;    /* registry name -> struct runtime */
-    struct map *memories;    /* key -> struct memory */
-    struct map *gone;        /* key -> struct gone, see gone.c */
+    struct map *runtimes; /* registry name -> struct runtime */
+    struct map *memories; /* key -> struct memory */
+    struct map *gone;     /* key -> struct gone, see gone.c */
     struct claims *claims;
     struct measures *measures;
 };

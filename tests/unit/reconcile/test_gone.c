@@ -13,8 +13,9 @@
 
 #define OBJECT(META, STATUS) "{\"metadata\":{\"name\":\"t\"" META "},\"status\":{" STATUS "}}"
 #define OURS                 ",\"finalizers\":[\"other\",\"" API_FINALIZER "\"]"
-#define DELETING             ",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\""
-#define OWNED                "\"ownership\":{\"origin\":\"Created\",\"since\":\"2026-01-01T00:00:00Z\"}"
+#define TIME                 "\"2026-01-01T00:00:00Z\""
+#define DELETING             ",\"deletionTimestamp\":" TIME
+#define OWNED                "\"ownership\":{\"origin\":\"Created\",\"since\":" TIME "}"
 
 static void test_last_states(void **state)
 {
