@@ -211,7 +211,7 @@ static void test_answered_later(void **state)
         ids[i] = test_held(t, i);
     }
     for (int i = 2; i >= 0; i--) {
-        char text[8];
+        char text[16];
         (void)snprintf(text, sizeof(text), "%d", i);
         test_echo(t, ids[i], str_n(text, (size_t)i));
         test_expect_echo(&c[i], str_n(text, (size_t)i));
