@@ -6,7 +6,8 @@
  *
  *   self-managed   A Secret, made by whichever replica comes first, holds the bundle, the signer
  *                  and, while rotating, the next signer. Each pod signs a leaf of its own, in
- *                  memory. caBundle is a function of the Secret; any replica patches it.
+ *                  memory. Any replica patches caBundle: what the Secret says, and for one leaf
+ *                  lifetime what others put there.
  *   cert-manager   The files of a mounted Secret (tls.crt, tls.key); caBundle is cert-manager's
  *                  (its injector's annotation): not touched.
  *   provided       The same files and ca.crt, made by somebody else; caBundle is set from ca.crt
@@ -58,8 +59,10 @@ struct certs_options {
 /* Starts its thread. Fails only where something local is wrong (a directory that is not there is
  * waited for). */
 bool certs_start(const struct certs_options *o, struct certs **ret, struct err *e) BERTH_NODISCARD;
-/* A valid leaf is served and, at start, the live caBundle was seen to trust it. Later failures to
- * renew do not make it false while the leaf is valid. *why (may be NULL): a literal for /readyz. */
+/* A valid leaf is served and, at start, the live caBundle was seen to trust it: where it trusted
+ * others when we came, for as long as API servers may need to see the change (min(10 s, a quarter
+ * of the leaf's life)). Later failures to renew do not make it false while the leaf is valid. *why
+ * (may be NULL): a literal for /readyz. */
 bool certs_is_ready(struct certs *c, const char **why);
 /* Calls look() with the ValidatingWebhookConfiguration as it is, which is valid for the call.
  * False: there is none, it was not read yet, or it is not watched (cert-manager, no name

@@ -82,7 +82,7 @@ static bool decode(struct request *r, struct buf *body, struct err *e)
         buf_truncate(body,
                      review_prune(admission_kinds_wanted(r->a->o.kinds), body->ptr, body->len));
     return json_parse(buf_str(body), REVIEW_MAX_BYTES, &r->doc, e) &&
-           review_decode(json_root(r->doc), &r->review, e) && request_collect(r, e);
+           review_decode(json_root(r->doc), &r->review, e);
 }
 
 /* Nobody who speaks the protocol sends such a thing: the API server then does what its
@@ -105,6 +105,7 @@ void admission_handle(void *arg, struct web_call *call)
         refuse(a, call, &e);
         return;
     }
+    request_collect(r);
     const int64_t decoded_us = admission_now_us();
     metric_observe(a->seconds, (const char *[]){"decode"},
                    (double)(decoded_us - r->began_us) / 1e6);

@@ -178,6 +178,10 @@ static void list_warnings(struct request *r, struct review_answer *ret)
 {
     struct str *warnings = arena_new_array(&r->arena, struct str, ADMISSION_WARNINGS_MAX);
     size_t more = 0;
+    if (r->is_cut)
+        warnings[ret->warning_count++] = arena_printf(
+            &r->arena, "the object names more than %d images: the rest was not looked at",
+            ADMISSION_IMAGES_MAX);
     for (size_t i = 0; i < r->count; i++) {
         if (r->images[i].decision.action != API_ACTION_WARN)
             continue;

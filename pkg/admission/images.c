@@ -116,11 +116,11 @@ static bool is_mirror_pod(const struct review *v)
            json_get(annotations, "kubernetes.io/config.mirror") != NULL;
 }
 
-bool request_collect(struct request *r, struct err *e)
+void request_collect(struct request *r)
 {
     const struct review *v = &r->review;
     if (v->object == NULL || is_mirror_pod(v))
-        return true;
+        return;
     struct collector c = {.r = r};
     const struct str host = registry_host(r);
     struct admission_source source = {v->group, v->version, v->kind, v->old_object, host};
@@ -134,8 +134,7 @@ bool request_collect(struct request *r, struct err *e)
         map_free(c.old, NULL);
     if (c.found != NULL)
         map_free(c.found, NULL);
-    return !c.is_full || err_set(e, ERR_INVALID, "TooManyImages",
-                                 "the object names more than %d images", ADMISSION_IMAGES_MAX);
+    r->is_cut = c.is_full;
 }
 
 /* --- looking up --------------------------------------------------------------------------------

@@ -70,8 +70,11 @@ static void add_item(struct request *r, struct image *i)
             return;
         }
     }
-    if (b->count == ENSURE_ITEMS_MAX)
+    if (b->count == ENSURE_ITEMS_MAX) {
+        i->decision = (struct image_decision){.action = i->facts.choice.on_error,
+                                              .reason = REASON_OVERLOADED};
         return;
+    }
     i->item = (ptrdiff_t)b->count;
     b->items[b->count++] = (struct ensure_item){
         .registry = i->registry,

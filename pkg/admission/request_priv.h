@@ -36,6 +36,7 @@ struct request {
     struct image *images; /* new ones, distinct */
     size_t count;
     struct ensure_batch batch;
+    bool is_cut; /* the object names more images than are looked at */
     bool is_overloaded;
 };
 
@@ -52,8 +53,8 @@ BERTH_DEFINE_CLEANUP(struct request *, request_free);
 
 /* --- images.c: what the object newly names ------------------------------------------------------
  */
-/* ERR_INVALID where it names too many. */
-bool request_collect(struct request *r, struct err *e) BERTH_NODISCARD;
+/* At most ADMISSION_IMAGES_MAX; more are cut. */
+void request_collect(struct request *r);
 /* Whose each image is, and what the snapshot says; no I/O. */
 void request_look_up(struct request *r);
 

@@ -199,3 +199,11 @@ def test_sigterm_while_they_wait(emulator, operator, reviewer):
     assert {a.status for a in answers} == {200}
     assert [a.action for a in answers] == [ACTIONS[i % 3] for i in range(60)]
     assert operator.wait_exit() == 0
+
+
+def test_more_images_than_are_looked_at(emulator, reviewer):
+    """An object is never refused for its size: what is looked at is, and the rest is told."""
+    many = [image(emulator, f"other/x{i}") for i in range(2100)]
+    answer = reviewer.pod(*many, dry_run=True)
+    assert (answer.status, answer.action) == (200, "Warn")
+    assert "more than 2048 images: the rest was not looked at" in answer.warnings[0]
