@@ -2,6 +2,8 @@
 """API servers that can list by a stream, that cannot, and that learn or forget it under an operator
 that runs."""
 
+import uuid
+
 import pytest
 
 from berth_test import objects
@@ -51,6 +53,9 @@ def test_the_gate_of_stream_lists(kube, control_plane, emulator, wire, through_w
     def switch(*options: str) -> None:
         """Of the history that the operator has nothing is left."""
         with wire.away():
+            # a revision that no bookmark has told the operator of
+            note = {"metadata": {"annotations": {"test/switched": uuid.uuid4().hex}}}
+            kube.merge("Namespace", "default", note)
             control_plane.kill_apiserver()
             control_plane.compact()
             start_again(control_plane, *options)
