@@ -11,7 +11,10 @@ from berth_test import objects
 from berth_test.control_plane import ControlPlane
 from berth_test.kube import SETTINGS
 from berth_test.many import create_all, delete_collection, wait_all_ready, wait_none_left
+from berth_test.wait import SLOWNESS
 
+# a sanitizer keeps what is freed for a while
+GROWN_MAX_KIB = 8 * 1024 if SLOWNESS == 1 else 256 * 1024
 COUNT = 1000
 DELETE = "DeleteRepositoryCreationTemplate"
 DESCRIBE = "DescribeRepositoryCreationTemplates"
@@ -47,7 +50,7 @@ def test_a_thousand_at_once(kube, emulator, operator):
     assert calls[DESCRIBE] <= COUNT + 10, calls
     assert sum(calls.values()) <= 2 * COUNT + 30, calls
     grown_kib = operator.process.peak_rss_kib() - rss_kib
-    assert grown_kib < 8 * 1024, f"{grown_kib} KiB more than with {COUNT} objects"
+    assert grown_kib < GROWN_MAX_KIB, f"{grown_kib} KiB more than with {COUNT} objects"
     kube.wait_ready(SETTINGS, "default")
     kube.delete(SETTINGS, "default")
     kube.wait_gone(SETTINGS, "default")
