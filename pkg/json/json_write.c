@@ -198,11 +198,11 @@ bool json_write_ok(const struct json_writer *w)
     return !w->failed && w->depth == 0 && (w->level[0] & LEVEL_HAS_ITEMS) != 0 && buf_ok(w->out);
 }
 
-/* The length of the UTF-8 sequence at the head of s, 0 where it is none. */
+/* The length of the UTF-8 sequence at the head of s, which is not ASCII; 0 where it is none. */
 static size_t sequence_length(struct str s)
 {
     const unsigned char c = (unsigned char)s.ptr[0];
-    const size_t n = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    const size_t n = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
     return n <= s.len && str_is_utf8(str_n(s.ptr, n)) ? n : 0;
 }
 

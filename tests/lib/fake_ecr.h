@@ -33,10 +33,11 @@ struct fake_repository {
 };
 
 enum fake_effect {
-    FAKE_HANG = 1, /* until fake_ecr_release() or the exchange's time is up */
-    FAKE_REFUSE,   /* with status and code */
-    FAKE_LOSE,     /* it is done, the answer is lost */
-    FAKE_ACT       /* act() is called first, then it is answered as ever */
+    FAKE_NOTHING, /* the rule is used up */
+    FAKE_HANG,    /* until fake_ecr_release() or the exchange's time is up */
+    FAKE_REFUSE,  /* with status and code */
+    FAKE_LOSE,    /* it is done, the answer is lost */
+    FAKE_ACT      /* act() is called first, then it is answered as ever */
 };
 struct fake_rule {
     const char *operation; /* "CreateRepository" */
@@ -150,7 +151,7 @@ static inline void fake_ecr_release(struct fake_ecr *f)
 static inline bool fake_ecr_matches(const struct fake_rule *r, const char *operation,
                                     const char *name)
 {
-    if (r->effect == 0 || strcmp(r->operation, operation) != 0)
+    if (r->effect == FAKE_NOTHING || strcmp(r->operation, operation) != 0)
         return false;
     const size_t n = r->name != NULL ? strlen(r->name) : 0;
     if (n > 0 && r->name[n - 1] == '/')
@@ -167,7 +168,7 @@ static inline struct fake_rule fake_ecr_take_rule(struct fake_ecr *f, const char
             continue;
         const struct fake_rule taken = *r;
         if (r->count > 0 && --r->count == 0)
-            r->effect = 0;
+            r->effect = FAKE_NOTHING;
         return taken;
     }
     return (struct fake_rule){0};

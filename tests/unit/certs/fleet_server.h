@@ -19,7 +19,9 @@ enum { FLEET_TEXT_MAX = 1 << 20 };
 
 void fleet_init(struct fleet *f, uint64_t seed)
 {
-    *f = (struct fleet){.now_ms = FLEET_START_MS, .random = {seed}};
+    memset(f, 0, sizeof *f); /* too big for the stack */
+    f->now_ms = FLEET_START_MS;
+    f->random = (__typeof__(f->random)){seed};
 }
 
 static void free_texts(struct fleet_object *o)

@@ -233,11 +233,15 @@ static const struct str names[] = {{STR_INIT("berth-webhook.berth.svc")}};
 
 /* The very first start: nobody is trusted before, so that nobody has to wait; then API servers
  * learn of it. Waits are leaf/4: what viewers are late, and clocks wrong by, has to be less. */
+static const char directory[] = "/tmp/berth-certs-XXXXXX";
+
 static struct world *world_init(uint64_t seed, int64_t ca_s, int64_t leaf_s)
 {
     static struct world world; /* it is big */
     struct world *w = &world;
-    *w = (struct world){.seed = seed, .directory = "/tmp/berth-certs-XXXXXX"};
+    memset(w, 0, sizeof *w); /* too big for the stack */
+    w->seed = seed;
+    memcpy(w->directory, directory, sizeof directory);
     fleet_init(&w->fleet, seed);
     if (mkdtemp(w->directory) == NULL)
         abort();
