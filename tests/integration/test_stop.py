@@ -207,12 +207,21 @@ def readiness(operator) -> int | None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_it_at_once(kube, control_plane, operator, ready_registry, number):
-    with frozen_apiserver(control_plane, kube):
-        operator.process.signal(number)
-        wait_for(lambda: operator.find_log("stopping", signal=int(number)), 2, "it is stopping")
-        operator.process.signal(number)
-        assert operator.wait_exit(0.5) == 128 + number
+def test_a_second_signal_ends_it_at_once(
+    kube, control_plane, operator, ready_registry, start_operator, number
+):
+    """Its exit code says which of the two ended it. Where the machine let the first one do that
+    before the second was sent, it is tried again."""
+    for _ in range(5):
+        with frozen_apiserver(control_plane, kube):
+            operator.process.signal(number)
+            wait_for(lambda o=operator: o.find_log("stopping", signal=int(number)), 2, "it stops")
+            operator.process.signal(number)
+            code = operator.wait_exit(5)
+        if code != 0:
+            break
+        operator = start_operator()
+    assert code == 128 + number
 
 
 def test_a_listener_that_accepts_and_says_nothing(kube, emulator, operator, ready_registry):
