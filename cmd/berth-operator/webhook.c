@@ -99,8 +99,6 @@ static void start_engine(struct webhook *w)
         .kinds = w->kinds,
         .unmanaged_registries = c->unmanaged_registries,
         .choice = c->choice,
-        .allowed_prefixes = c->allowed_prefixes.items,
-        .allowed_prefix_count = c->allowed_prefixes.count,
     };
     w->admission = admission_new(&admission);
 }

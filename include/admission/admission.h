@@ -42,8 +42,6 @@ struct admission_options {
     const struct admission_kinds *kinds;
     enum api_action unmanaged_registries; /* ECR hosts that no object names */
     enum ecr_choice choice;
-    const struct str *allowed_prefixes; /* as the engine's: for what dry runs say */
-    size_t allowed_prefix_count;
 };
 
 struct admission *admission_new(const struct admission_options *o) BERTH_NODISCARD;

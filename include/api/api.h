@@ -131,6 +131,8 @@ struct str api_template_registry(const struct api_template_spec *s);
 enum api_adoption api_template_adoption(const struct api_template_spec *s);
 /* applied_for has that value ("CREATE_ON_PUSH")? */
 bool api_template_applies_to(const struct api_template_spec *s, struct str value);
+/* All of them as bits of enum ecr_applied_for. */
+uint32_t api_template_applied_for(const struct api_template_spec *s);
 
 /* A template as ECR reports it. */
 struct api_template_observed {

@@ -35,5 +35,7 @@ enum ecr_image_result {
  */
 enum ecr_image_result ecr_image_parse(struct str text, struct ecr_image *ret) BERTH_NODISCARD;
 
+/* Without its port; a view. */
+struct str ecr_image_host_name(struct str host);
 /* Host and port without case; a missing port and ":443" are the same. */
 bool ecr_image_host_equal(struct str a, struct str b) BERTH_NODISCARD;

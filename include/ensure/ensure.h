@@ -119,6 +119,8 @@ struct ensure *ensure_start(const struct ensure_options *o) BERTH_NODISCARD;
  * was begun, and the batch stays the caller's. Any thread. Does not block. */
 bool ensure_submit(struct ensure *e, struct ensure_batch *b) BERTH_NODISCARD;
 size_t ensure_parked(struct ensure *e);
+/* Is the repository within allowed_prefixes? Any thread. */
+bool ensure_is_allowed(const struct ensure *e, struct str repository) BERTH_NODISCARD;
 /*
  * Repositories of the newest scan that carry our tag, were made within the last day from the
  * template that covers them, and lack a policy or lifecycle that it had then and still has (a crash

@@ -45,6 +45,9 @@ struct schema_list {
     size_t count;
 };
 
+/* A deep copy of a list of struct str; absent stays absent. */
+struct schema_list schema_texts_copy(const struct schema_list *from, struct arena *a);
+
 enum field_kind {
     FIELD_STR,      /* struct str */
     FIELD_BOOL,     /* struct schema_bool */

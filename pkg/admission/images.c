@@ -152,14 +152,6 @@ static void look_up_cover(struct request *r, struct image *i)
     i->template = str_is_null(cover.object) ? cover.prefix : cover.object;
 }
 
-static bool is_allowed(const struct admission *a, struct str repository)
-{
-    for (size_t i = 0; i < a->o.allowed_prefix_count; i++)
-        if (api_glob_match(a->o.allowed_prefixes[i], repository))
-            return true;
-    return a->o.allowed_prefix_count == 0;
-}
-
 static void look_up_ours(struct request *r, struct image *i)
 {
     struct image_facts *f = &i->facts;
@@ -168,7 +160,7 @@ static void look_up_ours(struct request *r, struct image *i)
     f->kind = IMAGE_OURS;
     f->registry = d->state;
     f->is_read_only = d->is_read_only;
-    f->is_allowed = is_allowed(r->a, repository);
+    f->is_allowed = ensure_is_allowed(r->a->o.ensure, repository);
     if (d->state != DIRECTORY_OPEN)
         return;
     f->is_known = registry_repository_find(d->registry, repository) == REGISTRY_PRESENT;
@@ -181,8 +173,7 @@ static void look_up_ours(struct request *r, struct image *i)
 static bool is_ecr_host(struct str host)
 {
     struct ecr_host parts;
-    const ptrdiff_t colon = str_rindex(host, ':');
-    return ecr_host_parse(colon > 0 ? str_n(host.ptr, (size_t)colon) : host, &parts);
+    return ecr_host_parse(ecr_image_host_name(host), &parts);
 }
 
 static bool is_repository(struct str name)

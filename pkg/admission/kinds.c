@@ -102,14 +102,6 @@ static bool add_builtin(struct admission_kinds *k, const struct builtin *b, stru
     return true;
 }
 
-static struct schema_list copy_texts(const struct schema_list *from, struct arena *a)
-{
-    struct str *items = arena_new_array(a, struct str, from->count + 1);
-    for (size_t i = 0; i < from->count; i++)
-        items[i] = arena_copy(a, ((const struct str *)from->items)[i]);
-    return (struct schema_list){items, from->count};
-}
-
 static bool add_configured(struct admission_kinds *k, const struct admission_kind *from,
                            struct err *e)
 {
@@ -120,7 +112,7 @@ static bool add_configured(struct admission_kinds *k, const struct admission_kin
                        ADMISSION_PATHS_MAX);
     struct entry *entry = arena_new(&k->arena, struct entry);
     entry->purpose = from->purpose;
-    entry->versions = copy_texts(&from->versions, &k->arena);
+    entry->versions = schema_texts_copy(&from->versions, &k->arena);
     entry->images = arena_new_array(&k->arena, struct expression, from->images.count);
     entry->count = from->images.count;
     for (size_t i = 0; i < entry->count; i++)

@@ -189,16 +189,6 @@ bool api_glob_match(struct str glob, struct str text)
 
 /* --- copies ---------------------------------------------------------------------------------- */
 
-static struct schema_list copy_texts(const struct schema_list *from, struct arena *a)
-{
-    if (from->items == NULL)
-        return *from;
-    struct str *items = arena_new_array(a, struct str, from->count + 1);
-    for (size_t i = 0; i < from->count; i++)
-        items[i] = arena_copy(a, ((const struct str *)from->items)[i]);
-    return (struct schema_list){items, from->count};
-}
-
 static struct api_admission_fields copy_fields(const struct api_admission_fields *f,
                                                struct arena *a)
 {
@@ -222,8 +212,8 @@ struct api_admission api_admission_copy(const struct api_admission *a, struct ar
     for (size_t i = 0; i < a->rules.count; i++) {
         const struct api_admission_rule *from =
             &((const struct api_admission_rule *)a->rules.items)[i];
-        rules[i] = (struct api_admission_rule){copy_texts(&from->namespaces, arena),
-                                               copy_texts(&from->prefixes, arena),
+        rules[i] = (struct api_admission_rule){schema_texts_copy(&from->namespaces, arena),
+                                               schema_texts_copy(&from->prefixes, arena),
                                                copy_fields(&from->fields, arena)};
     }
     copy.rules = (struct schema_list){rules, a->rules.count};

@@ -359,6 +359,15 @@ bool api_template_applies_to(const struct api_template_spec *s, struct str value
     return false;
 }
 
+uint32_t api_template_applied_for(const struct api_template_spec *s)
+{
+    const struct str *items = s->applied_for.items;
+    uint32_t bits = 0;
+    for (size_t i = 0; i < s->applied_for.count; i++)
+        bits |= ecr_applied_for_parse(items[i]);
+    return bits;
+}
+
 /* What AWS adds to the template. */
 static const struct field dates_fields[] = {
     {.name = "createdAt",

@@ -121,6 +121,12 @@ enum ecr_image_result ecr_image_parse(struct str text, struct ecr_image *ret)
     return ecr_repository_matches(rest) ? ECR_IMAGE_OK : ECR_IMAGE_INVALID;
 }
 
+struct str ecr_image_host_name(struct str host)
+{
+    const ptrdiff_t colon = str_rindex(host, ':');
+    return colon > 0 ? str_n(host.ptr, (size_t)colon) : host;
+}
+
 static struct str without_port_443(struct str s)
 {
     return str_ends_with(s, STR(":443")) ? str_n(s.ptr, s.len - 4) : s;

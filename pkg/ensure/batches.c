@@ -19,7 +19,7 @@ static void link_locked(struct ensure *e, struct parked *p)
     e->parked = p;
 }
 
-static void unlink_locked(struct ensure *e, struct parked *p)
+void ensure_unpark_locked(struct ensure *e, struct parked *p)
 {
     if (p->prev != NULL)
         p->prev->next = p->next;
@@ -230,7 +230,7 @@ void ensure_watch_deadlines(void *arg)
             (void)thread_cond_wait_ms(&e->alarm, &e->mutex, wait_ms);
             continue;
         }
-        unlink_locked(e, p);
+        ensure_unpark_locked(e, p);
         leave_all_locked(e, p);
         (void)pthread_mutex_unlock(&e->mutex);
         ensure_advance(e, p);
@@ -244,7 +244,7 @@ void ensure_finish_all(struct ensure *e)
     (void)pthread_mutex_lock(&e->mutex);
     while (e->parked != NULL) {
         struct parked *p = e->parked;
-        unlink_locked(e, p);
+        ensure_unpark_locked(e, p);
         leave_all_locked(e, p);
         (void)pthread_mutex_unlock(&e->mutex);
         finish(e, p);

@@ -146,6 +146,8 @@ void ensure_forget_absent_locked(struct ensure *e, struct str registry, struct s
 /* All items have their outcome, or the deadline has come: asks, creates, or answers. The state is
  * PARKED_DECIDING or PARKED_CREATING and p off limits for others. Without the mutex. */
 void ensure_advance(struct ensure *e, struct parked *p);
+/* Takes p off the list of those that wait. */
+void ensure_unpark_locked(struct ensure *e, struct parked *p);
 /* The body of the timer. */
 void ensure_watch_deadlines(void *arg);
 /* done() for all that are parked. */
@@ -189,5 +191,3 @@ bool ensure_take_creation_locked(struct ensure *e, struct str registry, struct s
                                  int64_t *ret_slot);
 /* It created nothing: it does not count. */
 void ensure_give_back_creation_locked(struct ensure *e, struct str key, int64_t slot);
-/* Is the repository within allowedPrefixes? */
-bool ensure_is_allowed(const struct ensure *e, struct str repository);

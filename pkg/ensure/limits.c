@@ -75,8 +75,10 @@ bool ensure_take_creation_locked(struct ensure *e, struct str registry, struct s
 void ensure_give_back_creation_locked(struct ensure *e, struct str key, int64_t slot)
 {
     struct quota *q = map_get(e->quotas, key);
-    if (q != NULL && q->slot - slot<QUOTA_SLOTS && * made_in(q, slot)> 0)
-        --*made_in(q, slot);
+    const bool is_counted = q != NULL && (q->slot - slot) < QUOTA_SLOTS;
+    uint32_t *made_then = is_counted ? made_in(q, slot) : NULL;
+    if (is_counted && *made_then > 0)
+        --*made_then;
 }
 
 bool ensure_is_allowed(const struct ensure *e, struct str repository)

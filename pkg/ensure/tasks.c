@@ -291,16 +291,6 @@ static void give_outcome(const struct task *t, const struct parked *p, struct en
                                                           : t->creation.cover.object);
 }
 
-static void unlink_parked_locked(struct ensure *e, struct parked *p)
-{
-    if (p->prev != NULL)
-        p->prev->next = p->next;
-    else
-        e->parked = p->next;
-    if (p->next != NULL)
-        p->next->prev = p->prev;
-}
-
 /* Everybody who waits gets the outcome; batches that wait for nothing more leave the list and are
  * chained by `next` for ensure_advance(). */
 static struct parked *settle_locked(struct ensure *e, struct task *t)
@@ -316,8 +306,7 @@ static struct parked *settle_locked(struct ensure *e, struct task *t)
         p->left--;
         mem_free(w);
         if (p->left == 0 && p->state != PARKED_DECIDING) {
-            unlink_parked_locked(e, p);
-            p->prev = NULL;
+            ensure_unpark_locked(e, p);
             p->next = ready;
             ready = p;
         }

@@ -163,11 +163,6 @@ void access_fini(struct access *a)
     a->registry = registry_unref(a->registry);
 }
 
-static bool has_annotation(const struct kube_object *o, const char *annotation)
-{
-    return str_eq_cstr(kube_object_annotation(o, annotation), "true");
-}
-
 void reconcile_access(struct controller *c, struct str registry, struct access *ret)
 {
     *ret = (struct access){.gate = GATE_MISSING};
@@ -176,8 +171,8 @@ void reconcile_access(struct controller *c, struct str registry, struct access *
     if (o == NULL)
         return;
     ret->gate = GATE_FRESH; /* until its first pass says more */
-    ret->is_paused = has_annotation(o, API_ANNOTATION_PAUSED);
-    ret->is_read_only = has_annotation(o, API_ANNOTATION_READ_ONLY);
+    ret->is_paused = reconcile_has_flag(o, API_ANNOTATION_PAUSED);
+    ret->is_read_only = reconcile_has_flag(o, API_ANNOTATION_READ_ONLY);
     ret->is_terminating = kube_object_is_deleting(o);
     ret->has_finalizer = kube_object_has_finalizer(o, API_FINALIZER);
     (void)pthread_mutex_lock(&c->mutex);

@@ -226,8 +226,7 @@ static struct readiness_sight sight_of(const struct kube_object *o)
         .is_judged = json_i64_or(observed, -1) == generation,
         .is_ready = str_eq_cstr(json_str_or_null(json_get(ready, "status")), "True") &&
                     json_i64_or(json_get(ready, "observedGeneration"), -1) == generation,
-        .is_held = kube_object_is_deleting(o) ||
-                   str_eq_cstr(kube_object_annotation(o, API_ANNOTATION_PAUSED), "true"),
+        .is_held = kube_object_is_deleting(o) || reconcile_has_flag(o, API_ANNOTATION_PAUSED),
     };
 }
 

@@ -245,14 +245,19 @@ void pass_note_verdict(struct pass *p, const struct verdict *v)
     p->is_terminal = v->is_stalled;
 }
 
+bool reconcile_has_flag(const struct kube_object *o, const char *annotation)
+{
+    return str_eq_cstr(kube_object_annotation(o, annotation), "true");
+}
+
 bool pass_is_paused(const struct pass *p)
 {
-    return str_eq_cstr(kube_object_annotation(p->object, API_ANNOTATION_PAUSED), "true");
+    return reconcile_has_flag(p->object, API_ANNOTATION_PAUSED);
 }
 
 bool pass_is_read_only(const struct pass *p)
 {
-    return str_eq_cstr(kube_object_annotation(p->object, API_ANNOTATION_READ_ONLY), "true");
+    return reconcile_has_flag(p->object, API_ANNOTATION_READ_ONLY);
 }
 
 void pass_come_again(struct pass *p, int64_t delay_ms)

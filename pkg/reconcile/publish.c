@@ -54,19 +54,6 @@ void reconcile_unpublish_registry(struct controller *c, struct str name)
         directory_remove(c->o.directory, name);
 }
 
-static bool flag(const struct kube_object *o, const char *annotation)
-{
-    return str_eq_cstr(kube_object_annotation(o, annotation), "true");
-}
-
-static uint32_t applied_for(const struct api_template_spec *spec)
-{
-    uint32_t bits = 0;
-    for (size_t i = 0; i < spec->applied_for.count; i++)
-        bits |= ecr_applied_for_parse(((const struct str *)spec->applied_for.items)[i]);
-    return bits;
-}
-
 /* Does the object own its prefix, and is it live and valid? */
 static bool is_overlay(const struct kube_object *o, struct arena *a, struct api_template_spec *spec)
 {
@@ -90,8 +77,9 @@ void reconcile_publish_template(struct controller *c, struct str name, const str
             .object = name,
             .registry = api_template_registry(&spec),
             .prefix = spec.prefix,
-            .applied_for = applied_for(&spec),
-            .is_held = flag(o, API_ANNOTATION_PAUSED) || flag(o, API_ANNOTATION_READ_ONLY),
+            .applied_for = api_template_applied_for(&spec),
+            .is_held = reconcile_has_flag(o, API_ANNOTATION_PAUSED) ||
+                       reconcile_has_flag(o, API_ANNOTATION_READ_ONLY),
             .spec = buf_str(&text),
         };
         if (buf_ok(&text)) {

@@ -247,6 +247,8 @@ bool pass_apply_status(struct pass *p, struct str status, struct str before);
 bool pass_has_drift(const struct pass *p, size_t setting);
 /* What the pass came to, as its status will say. */
 void pass_note_verdict(struct pass *p, const struct verdict *v);
+/* The annotation is "true". */
+bool reconcile_has_flag(const struct kube_object *o, const char *annotation);
 bool pass_is_paused(const struct pass *p);
 bool pass_is_read_only(const struct pass *p);
 /* Come again after delay_ms, or earlier where that was asked for already. */

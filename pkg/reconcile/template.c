@@ -20,16 +20,11 @@ static enum template_deletion deletion_of(struct str policy)
     return str_eq_cstr(policy, "Retain") ? DELETION_RETAIN : DELETION_ABSENT;
 }
 
-static bool object_flag(const struct kube_object *o, const char *annotation)
-{
-    return str_eq_cstr(kube_object_annotation(o, annotation), "true");
-}
-
 /* May it own the prefix: is it live, not held back by an annotation, and valid? */
 static bool may_inherit(const struct kube_object *o, struct arena *a)
 {
-    if (kube_object_is_deleting(o) || object_flag(o, API_ANNOTATION_PAUSED) ||
-        object_flag(o, API_ANNOTATION_READ_ONLY))
+    if (kube_object_is_deleting(o) || reconcile_has_flag(o, API_ANNOTATION_PAUSED) ||
+        reconcile_has_flag(o, API_ANNOTATION_READ_ONLY))
         return false;
     struct api_template_spec spec;
     struct err e = ERR_INIT;

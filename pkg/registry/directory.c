@@ -104,14 +104,6 @@ struct directory_registry *directory_unref(struct directory_registry *r)
     return mem_free(e);
 }
 
-static struct schema_list copy_hosts(const struct schema_list *hosts, struct arena *a)
-{
-    struct str *items = arena_new_array(a, struct str, hosts->count + 1);
-    for (size_t i = 0; i < hosts->count; i++)
-        items[i] = arena_copy(a, ((const struct str *)hosts->items)[i]);
-    return (struct schema_list){items, hosts->count};
-}
-
 void directory_put(struct directory *d, const struct directory_registry *r)
 {
     struct entry *e = mem_alloc(sizeof *e);
@@ -122,7 +114,7 @@ void directory_put(struct directory *d, const struct directory_registry *r)
     p->message = arena_copy(&e->arena, r->message);
     p->account_id = arena_copy(&e->arena, r->account_id);
     p->region = arena_copy(&e->arena, r->region);
-    p->hosts = copy_hosts(&r->hosts, &e->arena);
+    p->hosts = schema_texts_copy(&r->hosts, &e->arena);
     p->admission = api_admission_copy(&r->admission, &e->arena);
     p->registry = r->registry != NULL ? registry_ref(r->registry) : NULL;
     (void)pthread_mutex_lock(&d->mutex);
@@ -178,12 +170,6 @@ static bool is_before(const struct directory_registry *a, const struct directory
     return str_cmp(a->name, b->name) < 0;
 }
 
-static struct str without_port(struct str host)
-{
-    const ptrdiff_t colon = str_rindex(host, ':');
-    return colon > 0 ? str_n(host.ptr, (size_t)colon) : host;
-}
-
 /* An entry that is usable wins over one that is closed (a Conflict's loser), whatever their ages:
  * both are the same registry. */
 static bool is_better(const struct directory_registry *a, const struct directory_registry *b)
@@ -196,7 +182,7 @@ static bool is_better(const struct directory_registry *a, const struct directory
 static struct directory_registry *find_locked(struct directory *d, struct str host)
 {
     struct ecr_host parts = {0};
-    const bool is_ecr = ecr_host_parse(without_port(host), &parts);
+    const bool is_ecr = ecr_host_parse(ecr_image_host_name(host), &parts);
     struct directory_registry *named = NULL;
     struct directory_registry *own = NULL;
     for (struct map_entry *it = map_first(d->entries); it != NULL; it = map_next(it)) {
@@ -298,14 +284,6 @@ static void candidate_fini(struct candidate *c)
     registry_template_fini(&c->aws);
 }
 
-static uint32_t applied_for(const struct schema_list *words)
-{
-    uint32_t bits = 0;
-    for (size_t i = 0; i < words->count; i++)
-        bits |= ecr_applied_for_parse(((const struct str *)words->items)[i]);
-    return bits;
-}
-
 /* What has exactly this prefix; false: nothing. *ret_for: what it is for. */
 static bool candidate_at(struct directory *d, const struct directory_registry *r, struct str prefix,
                          struct candidate *ret, uint32_t *ret_for)
@@ -326,7 +304,7 @@ static bool candidate_at(struct directory *d, const struct directory_registry *r
     registry_template_get(r->registry, prefix, &ret->aws);
     if (ret->aws.value == NULL)
         return false;
-    *ret_for = applied_for(&ret->aws.value->spec.applied_for);
+    *ret_for = api_template_applied_for(&ret->aws.value->spec);
     return true;
 }
 

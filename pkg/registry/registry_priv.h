@@ -137,6 +137,8 @@ struct registry_versions {
 bool registry_read_wins(const struct registry_versions *v);
 
 /* writes.c */
+/* to: AWS_REQUEST_ID_MAX + 1 bytes; may be NULL. */
+void registry_copy_request_id(char *to, const struct aws_reply *reply);
 void registry_write_free(void *p);
 /* A new read arrived: forgets what it supersedes. */
 void registry_settle_locked(struct registry *r, const struct registry_read *read);

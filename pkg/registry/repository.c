@@ -195,12 +195,6 @@ static bool end(struct json_writer *w, struct err *e)
            err_set(e, ERR_INVALID, "TooLarge", "the request is larger than %d bytes", BODY_MAX);
 }
 
-static void copy_request_id(char *to, const struct aws_reply *reply)
-{
-    if (to != NULL)
-        memcpy(to, reply->request_id, sizeof reply->request_id);
-}
-
 static void read_info(const struct json *v, struct arena *a, struct registry_repository_info *ret)
 {
     const struct json *encryption = json_get(v, "encryptionConfiguration");
@@ -309,7 +303,7 @@ enum registry_result registry_repository_create(struct registry *r, struct str n
         return REGISTRY_FAILED;
     bool is_ok = ecr_call(r->client, ECR_CREATE_REPOSITORY, buf_str(&body), scope, &reply, e);
     *ret_attempts = reply.attempts;
-    copy_request_id(request_id, &reply);
+    registry_copy_request_id(request_id, &reply);
     if (!is_ok && e->cls != ERR_CONFLICT)
         return REGISTRY_FAILED;
     if (is_ok) {
@@ -335,7 +329,7 @@ static enum registry_result put_text(struct registry *r, enum ecr_op op, const c
         return REGISTRY_FAILED;
     if (!ecr_call(r->client, op, buf_str(&body), scope, &reply, e))
         return result_of(r, STR_NULL, e);
-    copy_request_id(request_id, &reply);
+    registry_copy_request_id(request_id, &reply);
     return REGISTRY_OK;
 }
 

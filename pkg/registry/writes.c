@@ -85,7 +85,7 @@ static void remember(struct registry *r, struct str key, struct registry_read *v
         registry_write_free(before);
 }
 
-static void copy_request_id(char *to, const struct aws_reply *reply)
+void registry_copy_request_id(char *to, const struct aws_reply *reply)
 {
     if (to != NULL)
         memcpy(to, reply->request_id, sizeof reply->request_id);
@@ -140,7 +140,7 @@ static enum registry_result put(struct registry *r, enum ecr_op op, struct str p
         *ret_attempts = reply.attempts;
     if (!is_ok)
         return failed(r, prefix, e);
-    copy_request_id(request_id, &reply);
+    registry_copy_request_id(request_id, &reply);
     struct registry_read *value BERTH_CLEANUP(registry_read_unrefp) =
         registry_read_new(clock_mono_ms(r->clock));
     if (!registry_read_add(value, json_get(reply.json, "repositoryCreationTemplate"), e)) {
@@ -233,7 +233,7 @@ enum registry_result registry_template_delete(struct registry *r, struct str aws
         doubt(r, aws_prefix);
         return failed(r, aws_prefix, e);
     }
-    copy_request_id(request_id, &reply);
+    registry_copy_request_id(request_id, &reply);
     remember(r, api_prefix_normalise(aws_prefix), NULL, created_at);
     return REGISTRY_OK;
 }

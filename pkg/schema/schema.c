@@ -218,3 +218,13 @@ bool schema_check(const struct schema *s, struct err *e)
     }
     return true;
 }
+
+struct schema_list schema_texts_copy(const struct schema_list *from, struct arena *a)
+{
+    if (from->items == NULL)
+        return *from;
+    struct str *items = arena_new_array(a, struct str, from->count);
+    for (size_t i = 0; i < from->count; i++)
+        items[i] = arena_copy(a, ((const struct str *)from->items)[i]);
+    return (struct schema_list){items, from->count};
+}
