@@ -2,9 +2,9 @@
 /*
  * The admission webhook: an AdmissionReview in, an answer out. It extracts the images that the
  * object newly names, looks their repositories up without I/O, decides, and hands what needs ECR to
- * the ensure engine, from whose callbacks the answer then comes. Which part is pure: kinds and
- * paths (images.h), the decision (decide.h). Never does a request fail because of something that
- * is not ours: what cannot be read of other registries' references is no concern.
+ * the ensure engine, from whose callbacks the answer then comes. Pure are kinds and
+ * paths (admission/kinds.h) and the decision (decide_priv.h). Never does a request fail because of
+ * something that is not ours: what cannot be read of other registries' references is no concern.
  *
  * Threads: admission_handle() is the web server's web_call_handler and runs on its workers, or on
  * its loop, without blocking; answers are sent from there or from the ensure engine's threads.
